@@ -1,0 +1,1 @@
+"""The resident program: observe, decide, act, journal."""

@@ -1,0 +1,309 @@
+"""The resident program, put together."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+
+from shoestring import __version__
+from shoestring.agent.control import Control, ControlServer
+from shoestring.agent.journal import JournalWriter
+from shoestring.agent.lanes import Lanes
+from shoestring.agent.loop import LOG, REPORT, Here, Loop
+from shoestring.agent.node_work import node_work
+from shoestring.agent.pairing import Pairing
+from shoestring.agent.stopped import clear_left_overs
+from shoestring.agent.store import Store
+from shoestring.config.load import PAIR_FILE, config_hash, parse, read_text
+from shoestring.config.model import Config, HttpCheck, MariadbCheck, TcpCheck
+from shoestring.core.action import Action
+from shoestring.core.errors import ConfigError, PeerError
+from shoestring.core.event import Event
+from shoestring.core.platform import DEBIAN
+from shoestring.core.seen import Seen, Unseen
+from shoestring.core.snapshot import NodeReport
+from shoestring.peer.identity import Identity
+from shoestring.peer.link import PeerClient, PeerServer
+from shoestring.system import manifest, nft, places
+from shoestring.system.board import Board
+from shoestring.system.clock import boot_seconds, wall_seconds
+from shoestring.system.files import write_atomic
+from shoestring.system.netlink import Netlink, watch
+from shoestring.system.systemd import DeathWatch, notify, unit_state
+from shoestring.system.who import link_local, own_node
+from shoestring.vip.act import VipActor
+from shoestring.vip.checks import Probes, Runner
+from shoestring.vip.observe import AdvertListener, Fifo, Keepalived, VipObserver
+from shoestring.vip.score import PEER_FRESH_SECONDS
+
+DRIFT_SECONDS = 20.0
+CHANGED_SECONDS = 0.5
+UNIT_SECONDS = 1.0
+
+
+class Agent:
+    """Everything that runs beside the loop, and the loop."""
+
+    def __init__(self, config: Config, text: str) -> None:
+        self.config = config
+        self.netlink = Netlink()
+        self.node = own_node(config, self.netlink)
+        self.board = Board()
+        self.identity = Identity()
+        self.journal = JournalWriter()
+        interface = config.nodes[self.node].interface
+        self.actor = VipActor(config, self.node, self.netlink)
+        self.vips = VipObserver(config, self.node, self.netlink, self.board)
+        self.lanes = Lanes(self.actor.act, self.vips.nudge, self._failed)
+        hash_ = config_hash(text)
+        here = Here(config, hash_, self.node, link_local(self.netlink, interface))
+        self.loop = Loop(here, self.board, self.lanes, self.journal, Store(), self._publish)
+        self.probes = Probes(interface, self.netlink, self._peer_is_silent)
+        self.runners = [
+            Runner(name, check, self.probes.build(check), self.board)
+            for name, check in config.checks.items()
+        ]
+        self.server = PeerServer(self.identity, self._for_peer)
+        self.client = self._client()
+        self.control = Control(config, self.node, self.loop, self.board, self._ask_peer)
+        self._hash = hash_
+        self._paired = self.identity.is_paired
+
+    def _client(self) -> PeerClient:
+        there = self.config.nodes[self.config.other(self.node)]
+        return PeerClient(
+            self.identity,
+            str(there.address[0]),
+            self.config.peer.port,
+            self._heard,
+            self.board.lose_peer,
+        )
+
+    def _failed(self, action: Action, why: str) -> None:
+        self.loop.failed(action, why)
+
+    def _heard(self, report: NodeReport) -> None:
+        if report.node != self.config.other(self.node):
+            raise PeerError(f"the peer calls itself {report.node}")
+        old = self.board.peer
+        self.board.peer = Seen(report, boot_seconds())
+        if (
+            not isinstance(old, Seen)
+            or old.value.vips != report.vips
+            or old.value.score != report.score
+            or old.value.proven != report.proven
+        ):
+            self.board.nudge()
+
+    def _peer_is_silent(self) -> bool:
+        peer = self.board.peer
+        return not isinstance(peer, Seen) or boot_seconds() - peer.at > PEER_FRESH_SECONDS
+
+    async def _ask_peer(
+        self, verb: str, body: Mapping[str, object], timeout_seconds: float
+    ) -> Mapping[str, object]:
+        return await self.client.ask(verb, body, timeout_seconds)
+
+    async def _for_peer(self, verb: str, body: Mapping[str, object]) -> Mapping[str, object]:
+        done = await self.control.for_peer(verb, body)
+        return await node_work(verb, body) if done is None else done
+
+    def _publish(self, report: NodeReport) -> None:
+        self.server.publish(report)
+        with contextlib.suppress(OSError):
+            text = json.dumps(self.status())
+            write_atomic(places.STATUS_FILE, text, durable=False)
+
+    def status(self) -> Mapping[str, object]:
+        """Return the status document: this node's report, and the peer's with its age."""
+        peer = self.board.peer
+        theirs = REPORT.dump_python(peer.value, mode="json") if isinstance(peer, Seen) else None
+        report = self.loop.report
+        return {
+            "schema": 1,
+            "pair": self.config.pair.name,
+            "node": self.node,
+            "nodes": list(self.config.nodes),
+            "vips": {
+                name: {"address": [str(a) for a in vip.address], "prefer": vip.prefer}
+                for name, vip in self.config.vips.items()
+            },
+            "version": __version__,
+            "wall": wall_seconds(),
+            "report": REPORT.dump_python(report, mode="json") if report else None,
+            "peer": theirs,
+            "peer_age_seconds": boot_seconds() - peer.at,
+            "peer_why": peer.why if isinstance(peer, Unseen) else None,
+            "journal_lost": self.journal.lost,
+            "journal_trouble": self.journal.trouble,
+        }
+
+    async def run(self) -> None:
+        """Run until cancelled."""
+        self.journal.start()
+        await asyncio.to_thread(clear_left_overs)
+        fifo, adverts = Fifo(self.vips), AdvertListener(self.config, self.node, self.board)
+        keepalived = Keepalived(DEBIAN, self.vips, self.board)
+        server = ControlServer(self.control, self.status, self._ask_peer)
+        address = str(self.config.nodes[self.node].address[0])
+        pairing = Pairing(self.identity, address, self.config.peer.port + 1)
+        self.loop.tell(Event("AGT-601", {"version": __version__, "node": self.node}))
+        try:
+            fifo.open()
+            adverts.open()
+            self.vips.look()
+            await server.start()
+            async with asyncio.TaskGroup() as group:
+                if self._paired:
+                    await self.server.start(address, self.config.peer.port)
+                    group.create_task(self.client.run())
+                else:
+                    self.board.lose_peer("it has not joined yet (shoestring invite)")
+                group.create_task(watch(self.vips.nudge))
+                group.create_task(self.vips.run())
+                group.create_task(keepalived.run())
+                group.create_task(self._watch_fifo(fifo))
+                group.create_task(self._probe_hook())
+                group.create_task(self._watch_drift())
+                group.create_task(self._watch_units())
+                group.create_task(pairing.run())
+                for runner in self.runners:
+                    group.create_task(runner.run())
+                group.create_task(self._ready())
+                group.create_task(self._watch_changes())
+                group.create_task(self.loop.run())
+        finally:
+            fifo.close()
+            adverts.close()
+            await self.lanes.drain()
+            await server.stop()
+            await self.server.stop()
+            await self.probes.close()
+            self.netlink.close()
+            self.journal.stop()
+
+    async def _ready(self) -> None:
+        notify("READY=1")
+        places.DEAD_MARK.unlink(missing_ok=True)
+
+    async def _watch_fifo(self, fifo: Fifo) -> None:
+        while True:
+            await asyncio.sleep(CHANGED_SECONDS)
+            if not fifo.is_whole():
+                fifo.close()
+                fifo.open()
+
+    async def _probe_hook(self) -> None:
+        able = await asyncio.to_thread(nft.can_forward_at_ingress)
+        self.board.hook = Seen(able, boot_seconds())
+
+    async def _watch_drift(self) -> None:
+        while True:
+            try:
+                files = await asyncio.to_thread(lambda: manifest.drifted(manifest.read()))
+                self.board.drift = Seen(files, boot_seconds())
+            except OSError as error:
+                self.board.drift = Unseen(str(error), boot_seconds())
+            await asyncio.sleep(DRIFT_SECONDS)
+
+    async def _watch_units(self) -> None:
+        """Have checks run at the moment when the process that they look at dies."""
+        async with asyncio.TaskGroup() as group:
+            web = [r for r in self.runners if isinstance(r.check, HttpCheck | TcpCheck)]
+            sql = [r for r in self.runners if isinstance(r.check, MariadbCheck)]
+            if web:
+                group.create_task(_watch_unit(DEBIAN.apache_unit, web))
+            if sql:
+                group.create_task(_watch_unit(DEBIAN.mariadb_unit, sql))
+
+    async def _watch_changes(self) -> None:
+        """Become the agent of the new pair.toml, or of the new peer, once nothing is under way."""
+        while True:
+            await asyncio.sleep(CHANGED_SECONDS)
+            if not self.server.busy and self._has_changed():
+                raise _BecomeNewError
+
+    def _has_changed(self) -> bool:
+        if self.identity.is_paired != self._paired:
+            return True
+        try:
+            text = read_text()
+            if config_hash(text) == self._hash:
+                return False
+            own_node(parse(text), self.netlink)
+        except Exception as error:
+            LOG.debug("pair.toml cannot be used: %s", error)
+            return False
+        return True
+
+
+def _weighs(report: NodeReport) -> tuple[object, ...]:
+    """Return what a decision here may hang on, so that a change of it makes a tick."""
+    return report.vips, report.score, report.proven, report.maintenance
+
+
+class _BecomeNewError(Exception):
+    """The agent must start anew in its own place."""
+
+
+async def _watch_unit(unit: str, runners: list[Runner]) -> None:
+    def died() -> None:
+        for runner in runners:
+            runner.kick()
+
+    death = DeathWatch(died)
+    try:
+        while True:
+            if not death.watching:
+                with contextlib.suppress(Exception):
+                    death.watch((await unit_state(unit)).main_pid)
+            await asyncio.sleep(UNIT_SECONDS)
+    finally:
+        death.close()
+
+
+def run() -> None:
+    """Run the agent in the foreground; the unit's ExecStart."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    logging.getLogger("asyncio").setLevel(logging.ERROR)
+    logging.getLogger("aiohttp").setLevel(logging.ERROR)
+    try:
+        text = read_text(PAIR_FILE)
+        config = parse(text, str(PAIR_FILE))
+    except ConfigError as error:
+        LOG.error("%s", error)
+        sys.exit(1)
+    for folder in (places.RUN, places.STATE):
+        Path(folder).mkdir(mode=0o755, parents=True, exist_ok=True)
+    if asyncio.run(_until_signal(Agent, config, text)):
+        os.execv(sys.argv[0], sys.argv)  # noqa: S606  the same program, the same unit
+
+
+async def _until_signal(make: Callable[[Config, str], Agent], config: Config, text: str) -> bool:
+    """Run an agent until it is told to stop; return whether it is to start anew."""
+    agent = make(config, text)
+    task = asyncio.ensure_future(_run(agent.run))
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+    try:
+        return await task
+    except asyncio.CancelledError:
+        notify("STOPPING=1")
+        return False
+
+
+async def _run(work: Callable[[], Awaitable[None]]) -> bool:
+    try:
+        await work()
+    except BaseExceptionGroup as group:
+        if group.subgroup(_BecomeNewError) is not None:
+            return True
+        raise
+    return False

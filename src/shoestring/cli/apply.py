@@ -1,0 +1,93 @@
+"""shoestring apply."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+import click
+
+from shoestring.cli.client import ask, ask_peer, status
+from shoestring.cli.output import json_option, print_json, talk
+from shoestring.config.load import read_text
+from shoestring.core.errors import ApplyError, ShoestringError, UsageError
+from shoestring.setup.pair import PairPlan, apply_pair, plan_pair
+from shoestring.setup.plan import PLAN
+from shoestring.show.plan import plan_lines
+
+SETTLE_SECONDS = 20.0
+
+
+@click.command("apply")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@json_option
+def command(yes: bool, as_json: bool) -> None:
+    """Make both nodes what pair.toml says: the spare first, each step verified, or undone."""
+    began = time.monotonic()
+    with talk().status("asking both nodes"):
+        plan = plan_pair(read_text(), ask_peer)
+    if plan.is_empty:
+        _done("nothing to change", as_json=as_json, changed=False)
+        return
+    _agree(plan, yes=yes)
+    apply_pair(plan, ask_peer, lambda line: _tell(line, began))
+    _settle(plan, lambda line: _tell(line, began))
+    _done(
+        f"applied to both nodes in {time.monotonic() - began:.1f} s", as_json=as_json, changed=True
+    )
+
+
+def _tell(line: str, began: float) -> None:
+    click.echo(f"  {time.monotonic() - began:5.1f} s  {line}", err=True)
+
+
+def _done(sentence: str, *, as_json: bool, changed: bool) -> None:
+    if as_json:
+        print_json({"done": True, "changed": changed, "sentence": sentence})
+    else:
+        click.echo(sentence)
+
+
+def _agree(plan: PairPlan, *, yes: bool) -> None:
+    if plan.refusals:
+        raise ApplyError("nothing was changed: " + "; ".join(plan.refusals))
+    plans = [PLAN.dump_python(node, mode="json") for node in plan.plans]
+    for line in plan_lines(plans, verbose=False):
+        click.echo(line, err=True)
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise UsageError("apply asks before it changes something", hint="shoestring apply --yes")
+    click.confirm("apply this?", abort=True, err=True)
+
+
+def _settle(plan: PairPlan, tell: object) -> None:
+    """After a first start: wait for holders, and bring each VIP to the node that it prefers."""
+    assert callable(tell)
+    if plan.first.held or plan.second.held:
+        return
+    until = time.monotonic() + SETTLE_SECONDS
+    waiting = {str(vip) for vip in status()["vips"]}
+    while waiting and time.monotonic() < until:
+        for vip in sorted(waiting):
+            if _is_home(vip):
+                tell(f"{vip}: held by its preferred node")
+                waiting.discard(vip)
+        time.sleep(0.1)
+    for vip in sorted(waiting):
+        tell(f"{vip}: not on its preferred node yet; shoestring status says why")
+
+
+def _is_home(vip: str) -> bool:
+    try:
+        document = status()
+        reports = [document["report"], document["peer"]]
+        if any(report is None or not report["proven"] for report in reports):
+            return False
+        holder = next((r["node"] for r in reports if r["vips"][vip]["held"]), None)
+        prefer = document["vips"][vip]["prefer"]
+        if holder is not None and holder != prefer:
+            ask("POST", "/move", {"vip": vip, "node": prefer})
+        return bool(holder == prefer)
+    except ShoestringError:
+        return False

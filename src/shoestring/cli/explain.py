@@ -1,0 +1,85 @@
+"""shoestring explain."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import click
+
+from shoestring.agent.journal import decision_at
+from shoestring.cli.client import status
+from shoestring.cli.output import json_option, print_json
+from shoestring.config.load import load
+from shoestring.core.errors import ShoestringError, UsageError
+from shoestring.core.event import CATALOGUE
+from shoestring.show.explain import decision_lines, explain
+from shoestring.vip.decide import decide
+
+
+@click.command("explain")
+@click.argument("subject", default="")
+@click.option("--at", "when", default="", help="Replay the decision at this time (UTC).")
+@json_option
+def command(subject: str, when: str, as_json: bool) -> None:
+    """Say why a VIP is where it is, what an event code means, or what was decided at a time."""
+    if when:
+        lines = _replayed(_time(when))
+    elif subject.upper() in CATALOGUE:
+        lines = _code(subject.upper())
+    else:
+        lines = _vips(subject)
+    if as_json:
+        print_json({"lines": lines})
+    else:
+        click.echo("\n".join(lines))
+
+
+def _code(code: str) -> list[str]:
+    kind = CATALOGUE[code]
+    return [
+        f"{code} ({kind.level.name}): {kind.sentence}",
+        f"  why: {kind.why}",
+        f"  fix: {kind.fix}",
+    ]
+
+
+def _vips(subject: str) -> list[str]:
+    document = status()
+    if subject and subject not in document["vips"]:
+        known = ", ".join(document["vips"])
+        raise UsageError(f"{subject!r} is no VIP and no event code", hint=f"VIPs: {known}")
+    chosen = [subject] if subject else list(document["vips"])
+    return [line for vip in chosen for line in explain(document, vip)]
+
+
+def _time(text: str) -> float:
+    """Return a time of today (HH:MM, HH:MM:SS) or a full one, in UTC, as seconds."""
+    now = datetime.now(UTC)
+    for form in ("%H:%M", "%H:%M:%S"):
+        try:
+            clock = datetime.strptime(text, form)
+        except ValueError:
+            continue
+        found = now.replace(hour=clock.hour, minute=clock.minute, second=clock.second)
+        return (found if found <= now else found - timedelta(days=1)).timestamp()
+    try:
+        return datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp()
+    except ValueError as error:
+        hint = "03:12, 03:12:45 or 2026-11-22T03:12:45"
+        raise UsageError(f"{text!r} is no time", hint=hint) from error
+
+
+def _replayed(wall: float) -> list[str]:
+    """Decide again from what the journal kept, with today's code and pair.toml."""
+    found = decision_at(wall)
+    if found is None:
+        raise ShoestringError("the journal holds no decision that old", hint="shoestring log")
+    snapshot, memory, then = found
+    when = datetime.fromtimestamp(snapshot.wall, UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
+    again = decide(load(), memory, snapshot)
+    lines = [f"the last decision until then was made at {when} UTC on {snapshot.node}:"]
+    lines += decision_lines(then)
+    same = again.actions == then.actions and again.events == then.events
+    verdict = "the same" if same else "otherwise (pair.toml or the program has changed):"
+    lines.append(f"replayed now, it is decided {verdict}")
+    return lines if same else lines + decision_lines(again)

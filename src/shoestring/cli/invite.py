@@ -1,0 +1,20 @@
+"""shoestring invite."""
+
+from __future__ import annotations
+
+import click
+
+from shoestring.cli.output import json_option, print_json
+from shoestring.setup.pairing import invite
+
+
+@click.command("invite")
+@json_option
+def command(as_json: bool) -> None:
+    """Print one line to paste on the second server; it works once, for 15 minutes."""
+    word = invite()
+    if as_json:
+        print_json({"join": word})
+        return
+    click.echo("paste this line on the other server, as root, within 15 minutes:\n")
+    click.echo(f"shoestring join {word}")

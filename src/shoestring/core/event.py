@@ -1,0 +1,202 @@
+"""Events, and the one catalogue that status, log, explain and the runbooks are made from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from shoestring.core.level import Level
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One entry of the catalogue: a sentence with {fields}, why it matters, what to do."""
+
+    code: str
+    level: Level
+    sentence: str
+    why: str
+    fix: str
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened on this node, by its code; `facts` fill the sentence."""
+
+    code: str
+    facts: Mapping[str, str | float | None] = field(default_factory=dict)
+
+    def kind(self) -> Kind:
+        """Return the catalogue entry."""
+        return CATALOGUE[self.code]
+
+    def sentence(self) -> str:
+        """Return the sentence for people."""
+        return self.kind().sentence.format_map({k: _plain(v) for k, v in self.facts.items()})
+
+
+def _plain(value: str | float | None) -> str:
+    if isinstance(value, float):
+        return f"{value:.2f}"
+    return "unknown" if value is None else str(value)
+
+
+CATALOGUE: Mapping[str, Kind] = {
+    kind.code: kind
+    for kind in (
+        Kind(
+            "VIP-101",
+            Level.OK,
+            "{vip} is now held by {node}: {cause}",
+            "An address moved. Visitors of it are answered by this node from now on.",
+            "shoestring history shows the move and how long nobody held the address.",
+        ),
+        Kind(
+            "VIP-102",
+            Level.OK,
+            "{vip} was given up by {node}: {cause}",
+            "The other node holds the address now, or will within three adverts.",
+            "shoestring explain says what would bring it back.",
+        ),
+        Kind(
+            "VIP-103",
+            Level.WARNING,
+            "{vip} stays on {node}: the move budget of {moves} moves is spent",
+            "Moving to and fro disturbs visitors more than staying does.",
+            "Find out what fails in turns: shoestring log; then shoestring move to settle it.",
+        ),
+        Kind(
+            "VIP-104",
+            Level.CRITICAL,
+            "{vip} was held by both nodes; {node} has announced it again",
+            "The nodes could not hear each other. Visitors may have met either of them.",
+            "Check the cable and switch between the nodes; shoestring log on both.",
+        ),
+        Kind(
+            "VIP-105",
+            Level.OK,
+            "planned move of {vip} to {node} began: {cause}",
+            "New connections are handed over first, the address follows.",
+            "Nothing to do.",
+        ),
+        Kind(
+            "VIP-106",
+            Level.OK,
+            "planned move of {vip} to {node} is done, by {method}, in {seconds} s",
+            "The address moved after the connections had.",
+            "Nothing to do.",
+        ),
+        Kind(
+            "VIP-107",
+            Level.WARNING,
+            "planned move of {vip} to {node} was undone: {cause}",
+            "The address stays where it was; nothing of the move is left behind.",
+            "Read the cause; then shoestring move again.",
+        ),
+        Kind(
+            "VIP-108",
+            Level.WARNING,
+            "move of {vip} to {node} was refused: {cause}",
+            "A move to a node that is not fit would be an outage made by hand.",
+            "shoestring status shows what the other node lacks.",
+        ),
+        Kind(
+            "VIP-109",
+            Level.WARNING,
+            "{connections} connections to {vip} were cut when it moved after {seconds} s",
+            "They outlived failover.drain_timeout_seconds.",
+            "Raise failover.drain_timeout_seconds if downloads on your site take longer.",
+        ),
+        Kind(
+            "VIP-110",
+            Level.CRITICAL,
+            "VRID {vrid} of {vip} is announced by {source}, which is not the peer",
+            "Another VRRP router on this segment uses the same number.",
+            "Give vips.{vip}.vrid another number in pair.toml, then shoestring apply.",
+        ),
+        Kind(
+            "VIP-111",
+            Level.CRITICAL,
+            "keepalived does not run on {node}",
+            "Without it this node cannot take an address over.",
+            "systemctl status keepalived; journalctl -u keepalived; systemctl start keepalived",
+        ),
+        Kind(
+            "CHK-201",
+            Level.CRITICAL,
+            "check {check} fails on {node}: {detail}",
+            "The node loses the check's weight; the fitter node holds the addresses.",
+            "Repair what the check looks at; it recovers by itself.",
+        ),
+        Kind(
+            "CHK-202",
+            Level.OK,
+            "check {check} is healthy again on {node}: {detail}",
+            "The node has its weight back.",
+            "Nothing to do.",
+        ),
+        Kind(
+            "PEER-301",
+            Level.WARNING,
+            "{peer} is silent: {why}",
+            "Its agent does not answer. VRRP still decides who holds the addresses.",
+            "On {peer}: systemctl status shoestring-agent; then the cable between the nodes.",
+        ),
+        Kind(
+            "PEER-302",
+            Level.OK,
+            "{peer} answers again after {seconds} s",
+            "Both agents know each other's health again.",
+            "Nothing to do.",
+        ),
+        Kind(
+            "PEER-303",
+            Level.WARNING,
+            "{peer} runs with another pair.toml ({theirs}, here {ours})",
+            "The two nodes judge by different rules.",
+            "shoestring plan on the node with the right file, then shoestring apply.",
+        ),
+        Kind(
+            "PEER-304",
+            Level.WARNING,
+            "{peer} runs version {theirs}, this node {ours}",
+            "Mixed versions work during an upgrade and are not meant to stay.",
+            "Install the same package on both nodes.",
+        ),
+        Kind(
+            "MNT-401",
+            Level.WARNING,
+            "{node} is in maintenance{until}",
+            "It holds no address while the other node can.",
+            "shoestring maintenance off",
+        ),
+        Kind(
+            "MNT-402",
+            Level.OK,
+            "{node} is out of maintenance: {cause}",
+            "It may hold addresses again.",
+            "Nothing to do.",
+        ),
+        Kind(
+            "CFG-501",
+            Level.WARNING,
+            "edited by hand on {node}: {files}",
+            "The next apply would put Shoestring's own text back (a copy is kept).",
+            "shoestring plan -v shows the difference; shoestring apply settles it.",
+        ),
+        Kind(
+            "AGT-601",
+            Level.OK,
+            "agent {version} started on {node}",
+            "It decides again from what it sees now; nothing moved while it was away.",
+            "Nothing to do.",
+        ),
+        Kind(
+            "AGT-602",
+            Level.WARNING,
+            "could not {what} on {node}: {why}",
+            "An action failed; the next tick decides again.",
+            "journalctl -u shoestring-agent; disk space and permissions on the node.",
+        ),
+    )
+}

@@ -1,0 +1,51 @@
+"""What differs between Debian and RHEL, in one table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Platform:
+    """Names and places of the engines on one family of systems."""
+
+    name: str
+    tested: bool
+    keepalived: str
+    keepalived_conf: str
+    keepalived_unit: str
+    apache_unit: str
+    apache_ctl: str
+    apache_conf: str
+    apache_conf_enabled: str
+    mariadb_unit: str
+    ip: str
+
+
+DEBIAN = Platform(
+    name="debian",
+    tested=True,
+    keepalived="/usr/sbin/keepalived",
+    keepalived_conf="/etc/keepalived/keepalived.conf",
+    keepalived_unit="keepalived.service",
+    apache_unit="apache2.service",
+    apache_ctl="/usr/sbin/apachectl",
+    apache_conf="/etc/apache2/conf-available/shoestring.conf",
+    apache_conf_enabled="/etc/apache2/conf-enabled/shoestring.conf",
+    mariadb_unit="mariadb.service",
+    ip="/usr/sbin/ip",
+)
+
+RHEL = Platform(
+    name="rhel",
+    tested=False,
+    keepalived="/usr/sbin/keepalived",
+    keepalived_conf="/etc/keepalived/keepalived.conf",
+    keepalived_unit="keepalived.service",
+    apache_unit="httpd.service",
+    apache_ctl="/usr/sbin/apachectl",
+    apache_conf="/etc/httpd/conf.d/shoestring.conf",
+    apache_conf_enabled="",
+    mariadb_unit="mariadb.service",
+    ip="/usr/sbin/ip",
+)

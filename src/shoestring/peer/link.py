@@ -1,0 +1,237 @@
+"""The link: each node listens, and each dials the other to hear its reports and to ask it.
+
+Two one-way subscriptions need no rule about who dials whom, and a half-open connection on one
+side is noticed on that side alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+from collections.abc import Awaitable, Callable, Mapping
+
+import aiohttp
+from aiohttp import web
+
+from shoestring.core.errors import PeerError, ShoestringError
+from shoestring.core.snapshot import NodeReport
+from shoestring.peer.identity import Identity
+from shoestring.peer.wire import (
+    MESSAGE_MAX,
+    AnswerMessage,
+    AskMessage,
+    ReportMessage,
+    decode,
+    encode,
+    failure,
+    success,
+)
+
+PATH = "/v1/link"
+HANDSHAKE_SECONDS = 3.0
+DIAL_SECONDS = 1.0
+DIAL_AGAIN_SECONDS = 0.25
+SILENCE_SECONDS = 2.0
+SEND_SECONDS = 1.0
+LISTENERS_MAX = 4
+ASKS_MAX = 8
+
+Handler = Callable[[str, Mapping[str, object]], Awaitable[Mapping[str, object]]]
+
+
+class PeerServer:
+    """Tells the peer this node's reports, and does what the peer asks."""
+
+    def __init__(self, identity: Identity, handler: Handler) -> None:
+        self._identity = identity
+        self._handler = handler
+        self._listeners: dict[web.WebSocketResponse, asyncio.Event] = {}
+        self._report: bytes = b""
+        self._server: asyncio.Server | None = None
+        self._asks: set[asyncio.Task[None]] = set()
+        app = web.Application()
+        app.router.add_get(PATH, self._serve)
+        self._runner = web.AppRunner(app, access_log=None)
+
+    @property
+    def busy(self) -> bool:
+        """Tell whether something is being done for the peer."""
+        return bool(self._asks)
+
+    async def start(self, address: str, port: int) -> None:
+        """Listen; raises OSError."""
+        await self._runner.setup()
+        assert self._runner.server is not None
+        self._server = await asyncio.get_running_loop().create_server(
+            self._runner.server,
+            address,
+            port,
+            ssl=self._identity.server_context(),
+            ssl_handshake_timeout=HANDSHAKE_SECONDS,
+            backlog=16,
+        )
+
+    async def stop(self) -> None:
+        """Stop listening."""
+        if self._server is not None:
+            self._server.close()
+        await self._runner.cleanup()
+
+    def publish(self, report: NodeReport) -> None:
+        """Give every listener this report; one who is slow gets the newest alone."""
+        self._report = encode(ReportMessage("report", report))
+        for ready in self._listeners.values():
+            ready.set()
+
+    async def _serve(self, request: web.Request) -> web.StreamResponse:
+        if len(self._listeners) >= LISTENERS_MAX:
+            raise web.HTTPServiceUnavailable
+        socket = web.WebSocketResponse(max_msg_size=MESSAGE_MAX, compress=False)
+        await socket.prepare(request)
+        ready = asyncio.Event()
+        ready.set()
+        self._listeners[socket] = ready
+        telling = asyncio.create_task(self._tell(socket, ready))
+        try:
+            async for message in socket:
+                if message.type not in (aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY):
+                    break
+                self._heard(socket, message.data)
+        except PeerError:
+            await socket.close()
+        finally:
+            telling.cancel()
+            del self._listeners[socket]
+        return socket
+
+    async def _tell(self, socket: web.WebSocketResponse, ready: asyncio.Event) -> None:
+        with contextlib.suppress(ConnectionError, TimeoutError):
+            while not socket.closed:
+                await ready.wait()
+                ready.clear()
+                if self._report:
+                    async with asyncio.timeout(SEND_SECONDS):
+                        await socket.send_bytes(self._report)
+                    continue
+        with contextlib.suppress(ConnectionError, TimeoutError):
+            await socket.close()
+
+    def _heard(self, socket: web.WebSocketResponse, data: bytes | str) -> None:
+        message = decode(data)
+        if not isinstance(message, AskMessage):
+            raise PeerError("the peer sent an answer to nothing")
+        if len(self._asks) >= ASKS_MAX:
+            raise PeerError("the peer asks too much at once")
+        task = asyncio.create_task(self._answer(socket, message))
+        self._asks.add(task)
+        task.add_done_callback(self._asks.discard)
+
+    async def _answer(self, socket: web.WebSocketResponse, ask: AskMessage) -> None:
+        try:
+            answer = success(ask.id, await self._handler(ask.verb, ask.body))
+        except ShoestringError as error:
+            answer = failure(ask.id, f"{error.message} {error.hint}".strip())
+        with contextlib.suppress(ConnectionError):
+            await socket.send_bytes(encode(answer))
+
+
+class PeerClient:
+    """Hears the peer's reports, and asks it to do things."""
+
+    def __init__(
+        self,
+        identity: Identity,
+        address: str,
+        port: int,
+        heard: Callable[[NodeReport], None],
+        lost: Callable[[str], None],
+    ) -> None:
+        self._identity = identity
+        host = f"[{address}]" if ipaddress.ip_address(address).version == 6 else address
+        self._url = f"https://{host}:{port}{PATH}"
+        self._heard = heard
+        self._lost = lost
+        self._socket: aiohttp.ClientWebSocketResponse | None = None
+        self._waiting: dict[int, asyncio.Future[AnswerMessage]] = {}
+        self._next = 0
+
+    async def run(self) -> None:
+        """Dial, listen, and dial again, until cancelled."""
+        context = self._identity.client_context()
+        connector = aiohttp.TCPConnector(ssl=context, force_close=True)
+        async with aiohttp.ClientSession(connector=connector) as session:
+            while True:
+                try:
+                    await self._listen(session)
+                except (aiohttp.ClientError, OSError, PeerError, TimeoutError) as error:
+                    self._lost(_why(error))
+                finally:
+                    self._hung_up()
+                await asyncio.sleep(DIAL_AGAIN_SECONDS)
+
+    async def _listen(self, session: aiohttp.ClientSession) -> None:
+        async with asyncio.timeout(DIAL_SECONDS):
+            socket = await session.ws_connect(self._url, max_msg_size=MESSAGE_MAX)
+        async with socket:
+            self._socket = socket
+            while True:
+                async with asyncio.timeout(SILENCE_SECONDS):
+                    message = await socket.receive()
+                if message.type not in (aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY):
+                    raise PeerError("the peer hung up")
+                self._take(message.data)
+
+    def _take(self, data: bytes | str) -> None:
+        message = decode(data)
+        if isinstance(message, ReportMessage):
+            self._heard(message.report)
+        elif isinstance(message, AnswerMessage):
+            waiting = self._waiting.get(message.id)
+            if waiting is not None and not waiting.done():
+                waiting.set_result(message)
+
+    def _hung_up(self) -> None:
+        self._socket = None
+        for waiting in self._waiting.values():
+            if not waiting.done():
+                waiting.set_exception(PeerError("the link to the other node broke"))
+
+    async def ask(
+        self, verb: str, body: Mapping[str, object], timeout_seconds: float
+    ) -> Mapping[str, object]:
+        """Have the peer do something; raises PeerError when it cannot be asked or says no."""
+        if self._socket is None:
+            raise PeerError(
+                "the other node does not answer",
+                hint="on it: systemctl status shoestring-agent",
+            )
+        self._next += 1
+        identity = self._next
+        future: asyncio.Future[AnswerMessage] = asyncio.get_running_loop().create_future()
+        self._waiting[identity] = future
+        try:
+            await self._socket.send_bytes(encode(AskMessage("ask", identity, verb, dict(body))))
+            async with asyncio.timeout(timeout_seconds):
+                answer = await future
+        except TimeoutError as error:
+            raise PeerError(
+                f"the other node did not {verb} within {timeout_seconds:g} s"
+            ) from error
+        except ConnectionError as error:
+            raise PeerError("the link to the other node broke") from error
+        finally:
+            del self._waiting[identity]
+        if not answer.ok:
+            raise PeerError(f"the other node refused to {verb}: {answer.body.get('error')}")
+        return answer.body
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, TimeoutError):
+        return "it does not answer in time"
+    if isinstance(error, aiohttp.ClientConnectorCertificateError | aiohttp.ClientSSLError):
+        return "its certificate is not the one from the pairing"
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return error.os_error.strerror or "no connection"
+    return str(error) or type(error).__name__

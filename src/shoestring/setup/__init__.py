@@ -1,0 +1,1 @@
+"""Turns two bare servers into a pair: pairing, plan, apply."""

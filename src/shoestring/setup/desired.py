@@ -1,0 +1,22 @@
+"""All that one node should have: files and units."""
+
+from __future__ import annotations
+
+from shoestring.config.load import PAIR_FILE
+from shoestring.config.model import Config
+from shoestring.core.platform import Platform
+from shoestring.core.rendered import Rendered
+from shoestring.vip.render import render
+
+FIREWALL_UNIT = "shoestring-firewall.service"
+AGENT_UNIT = "shoestring-agent.service"
+
+
+def files(config: Config, text: str, node: str, platform: Platform) -> tuple[Rendered, ...]:
+    """Return every file of a node; pair.toml first, byte for byte as the administrator wrote it."""
+    return (Rendered(str(PAIR_FILE), text, "shoestring"), *render(config, node, platform))
+
+
+def units(platform: Platform) -> tuple[str, ...]:
+    """Return the units that must be enabled and running, in the order of their start."""
+    return (FIREWALL_UNIT, AGENT_UNIT, platform.keepalived_unit)

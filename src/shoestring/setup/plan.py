@@ -1,0 +1,165 @@
+"""Desired minus actual: what an apply would change on one node, and nothing else."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+from pydantic import TypeAdapter
+from pydantic.dataclasses import dataclass
+
+from shoestring import __version__
+from shoestring.config.load import config_hash, parse
+from shoestring.config.model import Config
+from shoestring.core.platform import DEBIAN, Platform
+from shoestring.core.rendered import Rendered
+from shoestring.setup import desired
+from shoestring.setup.segment_check import trouble_on_the_segment
+from shoestring.system import manifest
+from shoestring.system.files import read_bounded
+from shoestring.system.netlink import Netlink
+from shoestring.system.systemd import is_active, is_enabled
+from shoestring.system.who import own_node
+
+What = Literal["add", "change", "same"]
+Consequence = Literal["none", "reload", "start"]
+
+
+@dataclass(frozen=True)
+class FileChange:
+    """One file: what would happen to it, and whether somebody edited it since the last apply."""
+
+    path: str
+    what: What
+    engine: str
+    drift: bool
+    diff: str
+
+
+@dataclass(frozen=True)
+class UnitChange:
+    """One unit: what would be done to it."""
+
+    unit: str
+    enable: bool
+    consequence: Consequence
+
+
+@dataclass(frozen=True)
+class NodePlan:
+    """All that an apply would do on one node."""
+
+    node: str
+    version: str
+    config_hash: str
+    files: tuple[FileChange, ...]
+    units: tuple[UnitChange, ...]
+    held: tuple[str, ...]
+    moves: tuple[str, ...]
+    refusals: tuple[str, ...]
+
+    @property
+    def is_empty(self) -> bool:
+        """Tell whether there is nothing to do."""
+        files = any(file.what != "same" for file in self.files)
+        return not files and not any(u.enable or u.consequence != "none" for u in self.units)
+
+    def digest(self) -> str:
+        """Return a hash of the changes, by which an apply knows that the world is as planned."""
+        parts = [f"{f.path} {f.what} {f.diff}" for f in self.files if f.what != "same"]
+        parts += [f"{u.unit} {u.enable} {u.consequence}" for u in self.units]
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
+
+
+PLAN: TypeAdapter[NodePlan] = TypeAdapter(NodePlan)
+
+
+def plan_node(text: str, platform: Platform = DEBIAN) -> NodePlan:
+    """Return the plan of this node for this text of pair.toml; raises ConfigError, EngineError."""
+    config = parse(text)
+    netlink = Netlink()
+    try:
+        node = own_node(config, netlink)
+        here = {(a.interface, a.address) for a in netlink.addresses()}
+    finally:
+        netlink.close()
+    hashes = manifest.read()
+    files = tuple(
+        _file(rendered, hashes) for rendered in desired.files(config, text, node, platform)
+    )
+    changed = {file.engine for file in files if file.what != "same"}
+    interface = config.nodes[node].interface
+    held = tuple(n for n, v in config.vips.items() if (interface, str(v.address[0].ip)) in here)
+    keepalived_runs = is_active(platform.keepalived_unit)
+    return NodePlan(
+        node=node,
+        version=__version__,
+        config_hash=config_hash(text),
+        files=files,
+        units=tuple(_units(platform, changed, keepalived_runs=keepalived_runs)),
+        held=held,
+        moves=tuple(_moves(config, held, changed)),
+        refusals=() if keepalived_runs else trouble_on_the_segment(config, node),
+    )
+
+
+def _file(rendered: Rendered, hashes: dict[str, str] | object) -> FileChange:
+    path = Path(rendered.path)
+    if rendered.link_to:
+        is_there = path.is_symlink() and path.resolve() == Path(rendered.link_to).resolve()
+        diff = "" if is_there else f"+ link to {rendered.link_to}\n"
+        return FileChange(
+            rendered.path, "same" if is_there else "add", rendered.engine, False, diff
+        )
+    now = read_bounded(path)
+    if now == rendered.text:
+        return FileChange(rendered.path, "same", rendered.engine, drift=False, diff="")
+    known = hashes.get(rendered.path) if isinstance(hashes, dict) else None
+    drift = now is not None and known is not None and manifest.text_hash(now) != known
+    what: What = "add" if now is None else "change"
+    return FileChange(rendered.path, what, rendered.engine, drift, _diff(rendered, now or ""))
+
+
+def _diff(rendered: Rendered, now: str) -> str:
+    lines = difflib.unified_diff(
+        now.splitlines(keepends=True),
+        rendered.text.splitlines(keepends=True),
+        f"{rendered.path} (now)",
+        f"{rendered.path} (then)",
+    )
+    return "".join(lines)
+
+
+def _units(platform: Platform, changed: set[str], *, keepalived_runs: bool) -> Iterator[UnitChange]:
+    for unit in desired.units(platform):
+        running = keepalived_runs if unit == platform.keepalived_unit else is_active(unit)
+        consequence: Consequence = "none" if running else "start"
+        reloaded = {platform.keepalived_unit: "keepalived", desired.FIREWALL_UNIT: "nftables"}
+        if running and reloaded.get(unit) in changed:
+            consequence = "reload"
+        yield UnitChange(unit, not is_enabled(unit), consequence)
+    if "apache" in changed and is_active(platform.apache_unit):
+        yield UnitChange(platform.apache_unit, enable=False, consequence="reload")
+
+
+def _moves(config: Config, held: tuple[str, ...], changed: set[str]) -> Iterator[str]:
+    """Yield the VIPs whose address may move or appear because of this apply."""
+    if "keepalived" not in changed:
+        return
+    for vip in config.vips:
+        if vip not in held:
+            continue
+        if _held_addresses_change(config, vip):
+            yield vip
+
+
+def _held_addresses_change(config: Config, vip: str) -> bool:
+    netlink = Netlink()
+    try:
+        here = {a.address for a in netlink.addresses()}
+    finally:
+        netlink.close()
+    return any(str(address.ip) not in here for address in config.vips[vip].address)

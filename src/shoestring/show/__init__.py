@@ -1,0 +1,1 @@
+"""One status -> text and JSON. Pure."""

@@ -1,0 +1,111 @@
+"""Why an address is where it is, and what would move it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from shoestring.core.action import Action, Announce, HandOver, Receive, SetTrackValue
+from shoestring.core.decision import Decision
+
+Document = Mapping[str, Any]
+BASE = {True: 230, False: 229}
+STICKY = 20
+
+
+def explain(document: Document, vip: str) -> list[str]:
+    """Return sentences about one VIP, the most important one first."""
+    facts = document["vips"][vip]
+    reports = {
+        node: document["report"] if node == document["node"] else document["peer"]
+        for node in document["nodes"]
+    }
+    holders = [n for n, r in reports.items() if r and r["vips"].get(vip, {}).get("held")]
+    lines = [f"{vip} ({', '.join(facts['address'])}) is on {' and '.join(holders) or 'no node'}."]
+    for node, report in reports.items():
+        lines.append(_priority_line(node, report, vip, facts))
+    lines += list(_why(reports, holders, vip, facts))
+    lines += list(_what_would_move(document, reports, holders, vip))
+    return lines
+
+
+def _priority_line(
+    node: str, report: Mapping[str, Any] | None, vip: str, facts: Mapping[str, Any]
+) -> str:
+    if report is None:
+        return f"  {node}: not heard; its last word in VRRP decides"
+    now = report["vips"][vip]
+    base = BASE[facts["prefer"] == node]
+    parts = [f"base {base}", f"track value {now['value']}"]
+    return f"  {node}: priority {_clamped(base + now['value'])} = {' + '.join(parts)}"
+
+
+def _clamped(priority: int) -> int:
+    return max(1, min(254, priority))
+
+
+def _why(
+    reports: Mapping[str, Any], holders: list[str], vip: str, facts: Mapping[str, Any]
+) -> Iterator[str]:
+    for node in holders:
+        other = next(name for name in reports if name != node)
+        theirs = reports[other]
+        if theirs is None:
+            yield f"{node} keeps it because {other} is silent."
+        elif theirs["score"] < reports[node]["score"]:
+            yield f"{node} is the fitter node: {other} has {_losses(theirs)}."
+        elif facts["prefer"] != node:
+            yield f"{node} keeps it because holders keep addresses (+{STICKY}) when both are fit."
+        else:
+            yield f"{node} is preferred, and fit."
+
+
+def _losses(report: Mapping[str, Any]) -> str:
+    lost = [
+        f"-{check['weight']} {name} ({check['detail']})"
+        for name, check in report["checks"].items()
+        if check["verdict"] == "failing"
+    ]
+    if report["maintenance"]:
+        lost.append("maintenance")
+    return ", ".join(lost) or f"score {report['score']}"
+
+
+def _what_would_move(
+    document: Document, reports: Mapping[str, Any], holders: list[str], vip: str
+) -> Iterator[str]:
+    if len(holders) != 1:
+        return
+    holder = holders[0]
+    other = next(name for name in document["nodes"] if name != holder)
+    theirs = reports[other]
+    yield f"It would move to {other} if:"
+    if theirs is None or theirs["score"] + STICKY < 0:
+        yield f"  - {holder} died or lost its network (nothing less: {other} is not fit)"
+        return
+    yield f"  - {holder} died or lost its network"
+    for name, check in reports[holder]["checks"].items():
+        if check["weight"] > STICKY and check["verdict"] != "failing":
+            yield f"  - check {name} failed on {holder} (-{check['weight']})"
+    yield f"  - you said: shoestring move {vip} {other}"
+
+
+def action_line(action: Action) -> str:
+    """Return an action as a sentence."""
+    match action:
+        case SetTrackValue():
+            return f"track value of {action.vip} := {action.value} ({action.reason})"
+        case Announce():
+            return f"announce {action.vip} ({action.reason})"
+        case Receive():
+            return f"receive {action.vip} {'on' if action.on else 'off'} ({action.reason})"
+        case HandOver():
+            word = "on" if action.on else "off"
+            return f"hand over {action.vip} {word}, by {action.method} ({action.reason})"
+
+
+def decision_lines(decision: Decision) -> list[str]:
+    """Return a decision as sentences."""
+    lines = [f"  did:  {action_line(action)}" for action in decision.actions]
+    lines += [f"  told: {event.code} {event.sentence()}" for event in decision.events]
+    return lines or ["  did nothing: all was as it should be"]

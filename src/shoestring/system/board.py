@@ -1,0 +1,38 @@
+"""Where observers pin what they saw last, and ring for the loop to look."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+
+from shoestring.core.seen import Seen, Unseen
+from shoestring.core.snapshot import Advert, CheckSeen, NodeReport, VipSeen
+from shoestring.system.clock import boot_seconds
+
+
+@dataclass
+class Board:
+    """The newest fact of each observer. Written by observers, copied by the loop."""
+
+    checks: dict[str, Seen[CheckSeen] | Unseen] = field(default_factory=dict)
+    vips: dict[str, Seen[VipSeen] | Unseen] = field(default_factory=dict)
+    adverts: dict[str, Seen[Advert] | Unseen] = field(default_factory=dict)
+    peer: Seen[NodeReport] | Unseen = field(default_factory=lambda: Unseen("not asked yet", 0.0))
+    hook: Seen[bool] | Unseen = field(default_factory=lambda: Unseen("not tried yet", 0.0))
+    keepalived: Seen[bool] | Unseen = field(default_factory=lambda: Unseen("not asked yet", 0.0))
+    drift: Seen[tuple[str, ...]] | Unseen = field(
+        default_factory=lambda: Unseen("not compared yet", 0.0)
+    )
+    nudged: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def nudge(self) -> None:
+        """Make the next tick come at once."""
+        self.nudged.set()
+
+    def lose_peer(self, why: str) -> None:
+        """Note that the peer cannot be heard; the time of its falling silent is kept."""
+        if isinstance(self.peer, Seen):
+            self.peer = Unseen(why, boot_seconds())
+            self.nudge()
+        else:
+            self.peer = Unseen(why, self.peer.at)

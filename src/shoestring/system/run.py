@@ -1,0 +1,105 @@
+"""Run a command: an argument vector, a deadline, no shell, no inherited surroundings."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shlex
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from shoestring.core.errors import CommandError
+
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+OUTPUT_MAX = 4 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """How a command ended; out and err are text, bounded to OUTPUT_MAX bytes each."""
+
+    code: int
+    out: str
+    err: str
+
+
+def run(
+    argv: Sequence[str],
+    *,
+    stdin: str = "",
+    timeout_seconds: float = 30,
+    check: bool = True,
+    env: Mapping[str, str] | None = None,
+) -> Result:
+    """Run a command to its end.
+
+    Raises CommandError when it cannot be started, does not end in time, or (with check) ends with
+    another exit code than 0.
+    """
+    try:
+        done = subprocess.run(
+            list(argv),
+            input=stdin.encode(),
+            capture_output=True,
+            timeout=timeout_seconds,
+            env=_environment(env),
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise _too_slow(argv, timeout_seconds) from error
+    except OSError as error:
+        raise _cannot_start(argv, error) from error
+    return _checked(argv, Result(done.returncode, _text(done.stdout), _text(done.stderr)), check)
+
+
+async def run_async(
+    argv: Sequence[str], *, stdin: str = "", timeout_seconds: float = 10, check: bool = True
+) -> Result:
+    """Run a command beside the loop; like `run`, and killed when it is too slow."""
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *argv,
+            stdin=asyncio.subprocess.PIPE if stdin else asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env=_environment(None),
+        )
+    except OSError as error:
+        raise _cannot_start(argv, error) from error
+    try:
+        async with asyncio.timeout(timeout_seconds):
+            out, err = await process.communicate(stdin.encode() if stdin else None)
+    except TimeoutError as error:
+        raise _too_slow(argv, timeout_seconds) from error
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    return _checked(argv, Result(process.returncode or 0, _text(out), _text(err)), check)
+
+
+def _environment(extra: Mapping[str, str] | None) -> dict[str, str]:
+    kept = {key: os.environ[key] for key in ("HOME", "TERM") if key in os.environ}
+    return {"PATH": PATH, "LC_ALL": "C.UTF-8", **kept, **(extra or {})}
+
+
+def _text(data: bytes) -> str:
+    return data[:OUTPUT_MAX].decode(errors="replace")
+
+
+def _checked(argv: Sequence[str], result: Result, check: bool) -> Result:
+    if check and result.code != 0:
+        said = (result.err.strip() or result.out.strip() or "nothing").splitlines()
+        raise CommandError(
+            f"{shlex.join(argv)[:200]} ended with {result.code}: {' / '.join(said[-3:])[:600]}"
+        )
+    return result
+
+
+def _too_slow(argv: Sequence[str], seconds: float) -> CommandError:
+    return CommandError(f"{shlex.join(argv)[:200]} did not end within {seconds:g} s")
+
+
+def _cannot_start(argv: Sequence[str], error: OSError) -> CommandError:
+    return CommandError(f"{argv[0]} cannot be started: {error.strerror}", hint="is it installed?")

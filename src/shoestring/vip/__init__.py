@@ -1,0 +1,1 @@
+"""Floating addresses, by keepalived and VRRP."""
