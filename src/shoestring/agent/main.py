@@ -24,7 +24,7 @@ from shoestring.agent.store import Store
 from shoestring.config.load import PAIR_FILE, config_hash, parse, read_text
 from shoestring.config.model import Config, HttpCheck, MariadbCheck, TcpCheck
 from shoestring.core.action import Action
-from shoestring.core.errors import ConfigError, PeerError
+from shoestring.core.errors import PeerError, ShoestringError
 from shoestring.core.event import Event
 from shoestring.core.platform import DEBIAN
 from shoestring.core.seen import Seen, Unseen
@@ -35,7 +35,7 @@ from shoestring.system import manifest, nft, places
 from shoestring.system.board import Board
 from shoestring.system.clock import boot_seconds, wall_seconds
 from shoestring.system.files import write_atomic
-from shoestring.system.netlink import Netlink, watch
+from shoestring.system.netlink import Address, Netlink, once, watch
 from shoestring.system.systemd import DeathWatch, notify, unit_state
 from shoestring.system.who import link_local, own_node
 from shoestring.vip.act import VipActor
@@ -51,10 +51,10 @@ UNIT_SECONDS = 1.0
 class Agent:
     """Everything that runs beside the loop, and the loop."""
 
-    def __init__(self, config: Config, text: str) -> None:
+    def __init__(self, config: Config, text: str, addresses: list[Address]) -> None:
         self.config = config
         self.netlink = Netlink()
-        self.node = own_node(config, self.netlink)
+        self.node = own_node(config, addresses)
         self.board = Board()
         self.identity = Identity()
         self.journal = JournalWriter()
@@ -63,7 +63,7 @@ class Agent:
         self.vips = VipObserver(config, self.node, self.netlink, self.board)
         self.lanes = Lanes(self.actor.act, self.vips.nudge, self._failed)
         hash_ = config_hash(text)
-        here = Here(config, hash_, self.node, link_local(self.netlink, interface))
+        here = Here(config, hash_, self.node, link_local(addresses, interface))
         self.loop = Loop(here, self.board, self.lanes, self.journal, Store(), self._publish)
         self.probes = Probes(interface, self.netlink, self._peer_is_silent)
         self.runners = [
@@ -158,7 +158,7 @@ class Agent:
         try:
             fifo.open()
             adverts.open()
-            self.vips.look()
+            await self.vips.look()
             await server.start()
             async with asyncio.TaskGroup() as group:
                 if self._paired:
@@ -186,7 +186,7 @@ class Agent:
             await server.stop()
             await self.server.stop()
             await self.probes.close()
-            self.netlink.close()
+            await self.netlink.close()
             self.journal.stop()
 
     async def _ready(self) -> None:
@@ -227,17 +227,17 @@ class Agent:
         """Become the agent of the new pair.toml, or of the new peer, once nothing is under way."""
         while True:
             await asyncio.sleep(CHANGED_SECONDS)
-            if not self.server.busy and self._has_changed():
+            if not self.server.busy and await self._has_changed():
                 raise _BecomeNewError
 
-    def _has_changed(self) -> bool:
+    async def _has_changed(self) -> bool:
         if self.identity.is_paired != self._paired:
             return True
         try:
             text = read_text()
             if config_hash(text) == self._hash:
                 return False
-            own_node(parse(text), self.netlink)
+            own_node(parse(text), await self.netlink.addresses())
         except Exception as error:
             LOG.debug("pair.toml cannot be used: %s", error)
             return False
@@ -277,18 +277,20 @@ def run() -> None:
     try:
         text = read_text(PAIR_FILE)
         config = parse(text, str(PAIR_FILE))
-    except ConfigError as error:
+        addresses = once(Netlink.addresses)
+        own_node(config, addresses)
+    except ShoestringError as error:
         LOG.error("%s", error)
         sys.exit(1)
     for folder in (places.RUN, places.STATE):
         Path(folder).mkdir(mode=0o755, parents=True, exist_ok=True)
-    if asyncio.run(_until_signal(Agent, config, text)):
+    if asyncio.run(_until_signal(config, text, addresses)):
         os.execv(sys.argv[0], sys.argv)  # noqa: S606  the same program, the same unit
 
 
-async def _until_signal(make: Callable[[Config, str], Agent], config: Config, text: str) -> bool:
+async def _until_signal(config: Config, text: str, addresses: list[Address]) -> bool:
     """Run an agent until it is told to stop; return whether it is to start anew."""
-    agent = make(config, text)
+    agent = Agent(config, text, addresses)
     task = asyncio.ensure_future(_run(agent.run))
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, task.cancel)

@@ -13,7 +13,7 @@ from shoestring.config.load import load
 from shoestring.core.errors import ShoestringError
 from shoestring.system.clock import wall_seconds
 from shoestring.system.files import read_bounded
-from shoestring.system.netlink import Netlink
+from shoestring.system.netlink import Netlink, once
 from shoestring.system.places import CONTROL_SOCKET, STATUS_FILE
 
 ANSWER_SECONDS = 200.0
@@ -81,11 +81,7 @@ def status() -> Mapping[str, Any]:
 def _correct_by_kernel(document: dict[str, Any]) -> None:
     """Put in who holds what right now; the rest of the document stays as old as it is."""
     config = load()
-    netlink = Netlink()
-    try:
-        here = {(a.interface, a.address) for a in netlink.addresses()}
-    finally:
-        netlink.close()
+    here = {(a.interface, a.address) for a in once(Netlink.addresses)}
     interface = config.nodes[document["node"]].interface
     for name, vip in config.vips.items():
         held = (interface, str(vip.address[0].ip)) in here

@@ -1,0 +1,1 @@
+"""Two real Debian hosts on this machine; faults, visitors, drills."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -48,8 +49,10 @@ class PairPlan:
 
 def plan_pair(text: str, ask_peer: AskPeer) -> PairPlan:
     """Plan both nodes; raises ConfigError, PeerError."""
-    here = plan_node(text)
-    there = PLAN.validate_python(ask_peer("plan", {"pair_toml": text}))
+    with ThreadPoolExecutor(1) as beside:
+        asked = beside.submit(ask_peer, "plan", {"pair_toml": text})
+        here = plan_node(text)
+        there = PLAN.validate_python(asked.result())
     if there.node == here.node:
         raise PeerError(f"both machines take themselves for {here.node}")
     spare_is_here = len(here.held) < len(there.held)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
+import socket
 import ssl
+import time
 from pathlib import Path
 
 import aiohttp
@@ -17,11 +19,12 @@ from shoestring.peer.identity import Identity
 from shoestring.peer.invitation import JoinLine, decode_line, encode_line, open_invitation
 from shoestring.setup.desired import AGENT_UNIT
 from shoestring.system.files import write_atomic
-from shoestring.system.netlink import Netlink
+from shoestring.system.netlink import Netlink, once
 from shoestring.system.systemd import systemctl
 from shoestring.system.who import own_node
 
 JOIN_SECONDS = 10.0
+OPEN_SECONDS = 8.0
 ANSWER_MAX = 512 * 1024
 
 
@@ -43,11 +46,7 @@ def write_pair_file(text: str, path: Path = PAIR_FILE) -> str:
 
 
 def _own_name(text: str) -> str:
-    netlink = Netlink()
-    try:
-        return own_node(parse(text), netlink)
-    finally:
-        netlink.close()
+    return own_node(parse(text), once(Netlink.addresses))
 
 
 def _start_agent() -> None:
@@ -65,7 +64,25 @@ def invite(path: Path = PAIR_FILE) -> str:
     systemctl("start", AGENT_UNIT)
     address = str(config.nodes[node].address[0])
     token = open_invitation()
+    _wait_open(address, config.peer.port + 1)
     return encode_line(JoinLine(address, config.peer.port + 1, token, identity.fingerprint()))
+
+
+def _wait_open(address: str, port: int) -> None:
+    """Wait until the agent has opened the port that the join line names."""
+    until = time.monotonic() + OPEN_SECONDS
+    while True:
+        try:
+            socket.create_connection((address, port), timeout=1).close()
+        except OSError as error:
+            if time.monotonic() > until:
+                raise PairingError(
+                    f"the agent did not open port {port}: {error}",
+                    hint="journalctl -u shoestring-agent",
+                ) from error
+            time.sleep(0.05)
+        else:
+            return
 
 
 def join(word: str, path: Path = PAIR_FILE) -> str:

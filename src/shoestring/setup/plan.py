@@ -20,7 +20,7 @@ from shoestring.setup import desired
 from shoestring.setup.segment_check import trouble_on_the_segment
 from shoestring.system import manifest
 from shoestring.system.files import read_bounded
-from shoestring.system.netlink import Netlink
+from shoestring.system.netlink import Netlink, once
 from shoestring.system.systemd import is_active, is_enabled
 from shoestring.system.who import own_node
 
@@ -80,12 +80,9 @@ PLAN: TypeAdapter[NodePlan] = TypeAdapter(NodePlan)
 def plan_node(text: str, platform: Platform = DEBIAN) -> NodePlan:
     """Return the plan of this node for this text of pair.toml; raises ConfigError, EngineError."""
     config = parse(text)
-    netlink = Netlink()
-    try:
-        node = own_node(config, netlink)
-        here = {(a.interface, a.address) for a in netlink.addresses()}
-    finally:
-        netlink.close()
+    addresses = once(Netlink.addresses)
+    node = own_node(config, addresses)
+    here = {(a.interface, a.address) for a in addresses}
     hashes = manifest.read()
     files = tuple(
         _file(rendered, hashes) for rendered in desired.files(config, text, node, platform)
@@ -101,7 +98,7 @@ def plan_node(text: str, platform: Platform = DEBIAN) -> NodePlan:
         files=files,
         units=tuple(_units(platform, changed, keepalived_runs=keepalived_runs)),
         held=held,
-        moves=tuple(_moves(config, held, changed)),
+        moves=tuple(_moves(config, held, changed, {a.address for a in addresses})),
         refusals=() if keepalived_runs else trouble_on_the_segment(config, node),
     )
 
@@ -145,21 +142,12 @@ def _units(platform: Platform, changed: set[str], *, keepalived_runs: bool) -> I
         yield UnitChange(platform.apache_unit, enable=False, consequence="reload")
 
 
-def _moves(config: Config, held: tuple[str, ...], changed: set[str]) -> Iterator[str]:
-    """Yield the VIPs whose address may move or appear because of this apply."""
+def _moves(
+    config: Config, held: tuple[str, ...], changed: set[str], here: set[str]
+) -> Iterator[str]:
+    """Yield the VIPs held here whose addresses this apply would change."""
     if "keepalived" not in changed:
         return
-    for vip in config.vips:
-        if vip not in held:
-            continue
-        if _held_addresses_change(config, vip):
+    for vip in held:
+        if any(str(address.ip) not in here for address in config.vips[vip].address):
             yield vip
-
-
-def _held_addresses_change(config: Config, vip: str) -> bool:
-    netlink = Netlink()
-    try:
-        here = {a.address for a in netlink.addresses()}
-    finally:
-        netlink.close()
-    return any(str(address.ip) not in here for address in config.vips[vip].address)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import select
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 from shoestring.config.model import Config
 from shoestring.system import segment
-from shoestring.system.netlink import Netlink
+from shoestring.system.netlink import Address, Netlink, once
 from shoestring.vip.adverts import decode
 from shoestring.vip.render import vrids
 
@@ -23,23 +24,23 @@ def trouble_on_the_segment(config: Config, node: str) -> tuple[str, ...]:
     An address which the peer holds is where it belongs. Sources: RFC 5227 section 2.1.1 for the
     probe; nothing is sent that claims an address.
     """
-    netlink = Netlink()
+    interface = config.nodes[node].interface
     try:
-        interface = config.nodes[node].interface
-        hardware = netlink.hardware_address(interface)
+        hardware, here = once(lambda netlink: _own(netlink, interface))
         peer = config.nodes[config.other(node)]
-        sources = {a.address for a in netlink.addresses() if a.interface == interface}
+        sources = {a.address for a in here if a.interface == interface}
         own4 = next((str(a) for a in config.nodes[node].address if str(a) in sources), None)
         peer_mac = segment.ask(interface, hardware, own4, str(peer.address[0]), PROBE_SECONDS)
-        found = [
-            *_taken(config, interface, hardware, peer_mac),
-            *_announced(config, node, interface),
-        ]
+        with ThreadPoolExecutor(1) as beside:
+            listening = beside.submit(lambda: list(_announced(config, node, interface)))
+            found = [*_taken(config, interface, hardware, peer_mac), *listening.result()]
     except (OSError, LookupError) as error:
-        return (f"interface {config.nodes[node].interface} cannot be used: {error}",)
-    finally:
-        netlink.close()
+        return (f"interface {interface} cannot be used: {error}",)
     return tuple(found)
+
+
+async def _own(netlink: Netlink, interface: str) -> tuple[bytes, list[Address]]:
+    return await netlink.hardware_address(interface), await netlink.addresses()
 
 
 def _taken(

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from ipaddress import ip_address, ip_interface
+from ipaddress import ip_interface
 from socket import AF_INET, AF_INET6
+from typing import TypeVar
 
-from pyroute2 import AsyncIPRoute, IPRoute
+from pyroute2 import AsyncIPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
+T = TypeVar("T")
 EEXIST = 17
 EADDRNOTAVAIL = 99
 
@@ -25,71 +28,111 @@ class Address:
 
 
 class Netlink:
-    """A kept netlink socket for questions; blocking, each answer takes under a millisecond."""
+    """Questions to the kernel, and changes of addresses; each takes under a millisecond.
+
+    One question at a time: a second dump on the same socket would be told EBUSY. What the kernel
+    refuses is raised as OSError.
+    """
 
     def __init__(self) -> None:
-        self._route = IPRoute()
+        self._open = AsyncExitStack()
+        self._route: AsyncIPRoute | None = None
+        self._lock = asyncio.Lock()
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Close the socket."""
-        self._route.close()
+        await self._open.aclose()
+        self._route = None
 
-    def links(self) -> dict[int, str]:
+    @asynccontextmanager
+    async def _asking(self) -> AsyncIterator[AsyncIPRoute]:
+        async with self._lock:
+            if self._route is None:
+                self._route = await self._open.enter_async_context(AsyncIPRoute())
+            try:
+                yield self._route
+            except NetlinkError as error:
+                raise OSError(error.code, f"netlink: {error}") from error
+
+    async def links(self) -> dict[int, str]:
         """Return interface names by index."""
-        return {link["index"]: link.get_attr("IFLA_IFNAME") for link in self._route.get_links()}
+        async with self._asking() as route:
+            found = [item async for item in await route.link("dump")]
+        return {item["index"]: item.get_attr("IFLA_IFNAME") for item in found}
 
-    def addresses(self) -> list[Address]:
+    async def addresses(self) -> list[Address]:
         """Return every address of this host."""
-        names = self.links()
+        names = await self.links()
+        async with self._asking() as route:
+            found = [item async for item in await route.addr("dump")]
         return [
             Address(
                 names.get(item["index"], "?"),
                 item.get_attr("IFA_LOCAL") or item.get_attr("IFA_ADDRESS"),
                 item["prefixlen"],
             )
-            for item in self._route.get_addr()
+            for item in found
         ]
 
-    def hardware_address(self, interface: str) -> bytes:
+    async def hardware_address(self, interface: str) -> bytes:
         """Return an interface's MAC address, 6 bytes; raises LookupError."""
-        for link in self._route.get_links():
+        async with self._asking() as route:
+            found = [item async for item in await route.link("dump")]
+        for link in found:
             if link.get_attr("IFLA_IFNAME") == interface:
                 return bytes.fromhex(link.get_attr("IFLA_ADDRESS").replace(":", ""))
         raise LookupError(f"no interface {interface}")
 
-    def default_gateway(self, interface: str) -> str | None:
+    async def default_gateway(self, interface: str) -> str | None:
         """Return the default route's next hop on this interface, IPv4 first."""
-        index = {name: number for number, name in self.links().items()}.get(interface)
+        names = await self.links()
         for family in (AF_INET, AF_INET6):
-            for route in self._route.get_default_routes(family=family):
-                hop: str | None = route.get_attr("RTA_GATEWAY")
-                if hop and route.get_attr("RTA_OIF") == index:
+            async with self._asking() as route:
+                found = [item async for item in await route.route("dump", family=family)]
+            for item in found:
+                hop: str | None = item.get_attr("RTA_GATEWAY")
+                is_ours = names.get(item.get_attr("RTA_OIF")) == interface
+                if item["dst_len"] == 0 and hop and is_ours:
                     return hop
         return None
 
-    def add_address(self, interface: str, address: str) -> None:
+    async def add_address(self, interface: str, address: str) -> None:
         """Add an address with its prefix length; one that is there already is fine."""
-        self._change("add", interface, address, (EEXIST,))
+        await self._change("add", interface, address, EEXIST)
 
-    def delete_address(self, interface: str, address: str) -> None:
+    async def delete_address(self, interface: str, address: str) -> None:
         """Delete an address; one that is not there is fine."""
-        self._change("del", interface, address, (EADDRNOTAVAIL,))
+        await self._change("del", interface, address, EADDRNOTAVAIL)
 
-    def _change(self, what: str, interface: str, address: str, fine: tuple[int, ...]) -> None:
-        numbers = {name: number for number, name in self.links().items()}
+    async def _change(self, what: str, interface: str, address: str, fine: int) -> None:
+        numbers = {name: number for number, name in (await self.links()).items()}
+        if interface not in numbers:
+            raise OSError(f"no interface {interface}")
         parsed = ip_interface(address)
         try:
-            self._route.addr(
-                what,
-                index=numbers[interface],
-                address=str(parsed.ip),
-                prefixlen=parsed.network.prefixlen,
-            )
-        except NetlinkError as error:
-            if error.code not in fine:
-                raise OSError(error.code, f"address {what} {address}: {error}") from error
-        except KeyError as error:
-            raise OSError(f"no interface {interface}") from error
+            async with self._asking() as route:
+                await route.addr(
+                    what,
+                    index=numbers[interface],
+                    address=str(parsed.ip),
+                    prefixlen=parsed.network.prefixlen,
+                )
+        except OSError as error:
+            if error.errno != fine:
+                raise
+
+
+def once(question: Callable[[Netlink], Awaitable[T]]) -> T:
+    """Ask the kernel one thing where no loop runs, such as in a verb of the command line."""
+
+    async def ask() -> T:
+        netlink = Netlink()
+        try:
+            return await question(netlink)
+        finally:
+            await netlink.close()
+
+    return asyncio.run(ask())
 
 
 async def watch(tell: Callable[[], None]) -> None:
@@ -103,8 +146,3 @@ async def watch(tell: Callable[[], None]) -> None:
         except (NetlinkError, OSError):
             tell()
             await asyncio.sleep(1)
-
-
-def is_same_address(left: str, right: str) -> bool:
-    """Tell whether two texts name the same address."""
-    return ip_address(left) == ip_address(right)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from shoestring.config.model import Config
 from shoestring.core.errors import EngineError
-from shoestring.system.netlink import Netlink
+from shoestring.system.netlink import Address
 
 
-def own_node(config: Config, netlink: Netlink) -> str:
+def own_node(config: Config, addresses: list[Address]) -> str:
     """Return the name of the node whose address is here; raises EngineError."""
-    here = {address.address for address in netlink.addresses()}
+    here = {address.address for address in addresses}
     for name, node in config.nodes.items():
         if any(str(address) in here for address in node.address):
             return name
@@ -20,12 +20,12 @@ def own_node(config: Config, netlink: Netlink) -> str:
     )
 
 
-def link_local(netlink: Netlink, interface: str) -> str:
+def link_local(addresses: list[Address], interface: str) -> str:
     """Return the interface's IPv6 link-local address, or nothing."""
     return next(
         (
             a.address
-            for a in netlink.addresses()
+            for a in addresses
             if a.interface == interface and a.address.startswith("fe80:")
         ),
         "",

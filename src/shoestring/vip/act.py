@@ -27,24 +27,24 @@ class VipActor:
             case SetTrackValue():
                 set_track_value(action.vip, action.value)
             case Announce():
-                self._announce(action.vip)
+                await self._announce(action.vip)
             case Receive():
-                self._receive(action.vip, on=action.on)
+                await self._receive(action.vip, on=action.on)
             case HandOver():
                 await self._hand_over(action)
 
-    def _announce(self, vip: str) -> None:
-        hardware = self._netlink.hardware_address(self._interface)
+    async def _announce(self, vip: str) -> None:
+        hardware = await self._netlink.hardware_address(self._interface)
         addresses = [str(a.ip) for a in self._config.vips[vip].address]
         segment.announce(self._interface, hardware, addresses)
 
-    def _receive(self, vip: str, *, on: bool) -> None:
+    async def _receive(self, vip: str, *, on: bool) -> None:
         for address in self._config.vips[vip].address:
             host = f"{address.ip}/{address.max_prefixlen}"
             if on:
-                self._netlink.add_address("lo", host)
+                await self._netlink.add_address("lo", host)
             else:
-                self._netlink.delete_address("lo", host)
+                await self._netlink.delete_address("lo", host)
 
     async def _hand_over(self, action: HandOver) -> None:
         vip = self._config.vips[action.vip]

@@ -87,7 +87,7 @@ class Runner:
             self._note(ok=False, detail=f"no answer within {self.check.timeout_seconds:g} s")
         except UnhealthyError as error:
             self._note(ok=False, detail=str(error))
-        except BlindError as error:
+        except (BlindError, OSError, LookupError) as error:
             self._board.checks[self.name] = Unseen(str(error), boot_seconds())
 
     def _note(self, *, ok: bool, detail: str) -> None:
@@ -173,17 +173,17 @@ class Probes:
             raise BlindError("not asked: the peer answers")
         target = check.gateway
         if target == "auto":
-            found = self._netlink.default_gateway(self._interface)
+            found = await self._netlink.default_gateway(self._interface)
             if found is None:
                 return "there is no default route"
             target = found
         return await self._ask(target, check.timeout_seconds)
 
     async def _ask(self, target: str, timeout_seconds: float) -> str:
-        own = [a for a in self._netlink.addresses() if a.interface == self._interface]
+        own = [a for a in await self._netlink.addresses() if a.interface == self._interface]
         source = next((a.address for a in own if (":" in a.address) == (":" in target)), None)
         try:
-            hardware = self._netlink.hardware_address(self._interface)
+            hardware = await self._netlink.hardware_address(self._interface)
             answer = await asyncio.to_thread(
                 segment.ask, self._interface, hardware, source, target, timeout_seconds * 0.9
             )

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import json
 import os
-import signal
 import socket
 import stat
 from collections.abc import Iterator
@@ -31,7 +30,7 @@ LOOK_SECONDS = 1.0
 DUMP_SECONDS = 10.0
 FIFO_BYTES_MAX = 65536
 PACKETS_A_TURN = 64
-JSON_SIGNAL = 36
+JSON_SIGNAL = 36  # SIGRTMIN + 2: keepalived --signum=JSON
 DUMP_STATES: dict[int, VrrpState] = {0: "STOP", 1: "BACKUP", 2: "MASTER", 3: "FAULT"}
 
 
@@ -50,11 +49,11 @@ class VipObserver:
         """Look again at once."""
         self._looked.set()
 
-    def look(self) -> None:
+    async def look(self) -> None:
         """Pin each VIP as it is now."""
         now = boot_seconds()
         try:
-            here = self._netlink.addresses()
+            here = await self._netlink.addresses()
         except OSError as error:
             for name in self._config.vips:
                 self._board.vips[name] = Unseen(f"addresses cannot be read: {error}", now)
@@ -85,7 +84,7 @@ class VipObserver:
         """Look until cancelled: when nudged, each second, and often while a move is draining."""
         while True:
             self._looked.clear()
-            self.look()
+            await self.look()
             busy = any(isinstance(v, Seen) and v.value.handing for v in self._board.vips.values())
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(0.01 if busy else LOOK_SECONDS):
@@ -197,7 +196,7 @@ class Keepalived:
         path = Path(DUMP) / "keepalived.json"
         with contextlib.suppress(OSError):
             path.unlink(missing_ok=True)
-            os.kill(pid, signal.Signals(JSON_SIGNAL))
+            os.kill(pid, JSON_SIGNAL)
         for _ in range(20):
             await asyncio.sleep(0.005)
             states = dict(parse_dump(read_bounded(path) or ""))

@@ -1,0 +1,119 @@
+"""Faults: each can be inflicted on a host and mended again. Real engines, real kernels."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from shoestring.core.errors import CommandError, LabError
+from shoestring.lab.hosts import Host, wait_until
+from shoestring.lab.labs import Lab
+
+BUSY_PROCESSES = 8
+BUSY_SECONDS_MAX = 180
+UNITS = ("apache2", "mariadb", "keepalived", "shoestring-agent")
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """How to break something, in a sentence and in deed."""
+
+    sentence: str
+    inflict: Callable[[Host], None]
+
+
+def _systemctl(*words: str) -> Callable[[Host], None]:
+    def act(host: Host) -> None:
+        host.run(["systemctl", *words])
+
+    return act
+
+
+def _cut_cable(host: Host) -> None:
+    host.ip("link", "set", host.place.port(host.node), "nomaster")
+
+
+def plug_cable(host: Host) -> None:
+    """Plug the cable in again."""
+    host.ip("link", "set", host.place.port(host.node), "master", host.place.bridge)
+
+
+def power_on(host: Host) -> None:
+    """Switch the host on again; returns as soon as it has a cable."""
+    if host.leader() is None:
+        host.boot()
+        host.connect()
+
+
+def _kill_keepalived(host: Host) -> None:
+    host.run(["pkill", "--signal", "KILL", "--exact", "keepalived"])
+
+
+def _stop_agent_for_a_while(host: Host) -> None:
+    host.run(["systemctl", "stop", "shoestring-agent"])
+    time.sleep(10)
+    host.run(["systemctl", "start", "shoestring-agent"])
+
+
+def _upgrade_agent(host: Host) -> None:
+    host.run(["dpkg", "--install", "/root/shoestring.deb"], timeout_seconds=120)
+
+
+def _be_busy(host: Host) -> None:
+    loop = f"for i in $(seq {BUSY_PROCESSES}); do (while :; do :; done) & done; wait"
+    argv = [
+        "systemd-run",
+        "--quiet",
+        "--unit=lab-busy",
+        f"--property=RuntimeMaxSec={BUSY_SECONDS_MAX}",
+    ]
+    host.run([*argv, "/bin/bash", "-c", loop])
+
+
+FAULTS: Mapping[str, Fault] = {
+    "apache-stop": Fault("Apache is stopped", _systemctl("stop", "apache2")),
+    "apache-hang": Fault("Apache hangs", _systemctl("kill", "--signal=STOP", "apache2")),
+    "mariadb-stop": Fault("MariaDB is stopped", _systemctl("stop", "--no-block", "mariadb")),
+    "mariadb-hang": Fault("MariaDB hangs", _systemctl("kill", "--signal=STOP", "mariadb")),
+    "cable-cut": Fault("the network cable is cut", _cut_cable),
+    "power-cut": Fault("the power is cut", Host.power_off),
+    "keepalived-kill": Fault("both keepalived processes are killed", _kill_keepalived),
+    "agent-kill": Fault(
+        "the agent is killed", _systemctl("kill", "--signal=KILL", "shoestring-agent")
+    ),
+    "agent-stop": Fault("the agent is stopped for 10 s", _stop_agent_for_a_while),
+    "agent-upgrade": Fault("the package is installed again", _upgrade_agent),
+    "busy-cpu": Fault(f"{BUSY_PROCESSES} busy processes", _be_busy),
+}
+
+
+def inflict(lab: Lab, fault: str, node: str) -> None:
+    """Break something on a host; raises LabError, CommandError."""
+    FAULTS[fault].inflict(lab.hosts[node])
+
+
+def heal_all(lab: Lab) -> None:
+    """Mend everything that a fault may have broken, on both hosts."""
+    for host in lab.hosts.values():
+        power_on(host)
+    for host in lab.hosts.values():
+        wait_until(host.is_booted, 60, f"{host.node} has booted")
+        with contextlib.suppress(CommandError):
+            plug_cable(host)
+        heal_host(host)
+
+
+def heal_host(host: Host) -> None:
+    """Mend what runs on a host: hanging processes go on, stopped units start."""
+    for unit in UNITS[:2]:
+        host.run(["systemctl", "kill", "--signal=CONT", unit], check=False)
+    host.run(["systemctl", "stop", "lab-busy"], check=False)
+    host.run(["systemctl", "reset-failed"], check=False)
+    has_agent = host.run(["test", "-e", "/etc/shoestring/pair.toml"], check=False).code == 0
+    units = UNITS if has_agent else UNITS[:3]
+    try:
+        host.run(["systemctl", "start", *units], timeout_seconds=90)
+    except CommandError as error:
+        raise LabError(f"{host.node} could not be healed: {error.message}") from error

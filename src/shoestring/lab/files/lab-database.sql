@@ -1,0 +1,3 @@
+CREATE DATABASE IF NOT EXISTS lab;
+CREATE USER IF NOT EXISTS visitor@localhost;
+GRANT SELECT, INSERT, UPDATE, DELETE ON lab.* TO visitor@localhost;
