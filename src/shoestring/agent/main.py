@@ -22,7 +22,7 @@ from shoestring.agent.pairing import Pairing
 from shoestring.agent.stopped import clear_left_overs
 from shoestring.agent.store import Store
 from shoestring.config.load import PAIR_FILE, config_hash, parse, read_text
-from shoestring.config.model import Config, HttpCheck, MariadbCheck, TcpCheck
+from shoestring.config.model import Config, MariadbCheck
 from shoestring.core.action import Action
 from shoestring.core.errors import PeerError, ShoestringError
 from shoestring.core.event import Event
@@ -39,7 +39,7 @@ from shoestring.system.netlink import Address, Netlink, once, watch
 from shoestring.system.systemd import DeathWatch, notify, unit_state
 from shoestring.system.who import link_local, own_node
 from shoestring.vip.act import VipActor
-from shoestring.vip.checks import Probes, Runner
+from shoestring.vip.checks import Probes, Runner, watch_ports
 from shoestring.vip.observe import AdvertListener, Fifo, Keepalived, VipObserver
 from shoestring.vip.score import PEER_FRESH_SECONDS
 
@@ -172,7 +172,7 @@ class Agent:
                 group.create_task(self._watch_fifo(fifo))
                 group.create_task(self._probe_hook())
                 group.create_task(self._watch_drift())
-                group.create_task(self._watch_units())
+                group.create_task(self._watch_services())
                 group.create_task(pairing.run())
                 for runner in self.runners:
                     group.create_task(runner.run())
@@ -213,13 +213,11 @@ class Agent:
                 self.board.drift = Unseen(str(error), boot_seconds())
             await asyncio.sleep(DRIFT_SECONDS)
 
-    async def _watch_units(self) -> None:
-        """Have checks run at the moment when the process that they look at dies."""
+    async def _watch_services(self) -> None:
+        """Have checks run at the moment when what they look at stops listening or dies."""
+        sql = [r for r in self.runners if isinstance(r.check, MariadbCheck)]
         async with asyncio.TaskGroup() as group:
-            web = [r for r in self.runners if isinstance(r.check, HttpCheck | TcpCheck)]
-            sql = [r for r in self.runners if isinstance(r.check, MariadbCheck)]
-            if web:
-                group.create_task(_watch_unit(DEBIAN.apache_unit, web))
+            group.create_task(watch_ports(self.runners))
             if sql:
                 group.create_task(_watch_unit(DEBIAN.mariadb_unit, sql))
 

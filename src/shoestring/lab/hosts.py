@@ -63,6 +63,7 @@ class Host:
 
     def boot(self) -> None:
         """Start the host; returns at once."""
+        self.clear_grave()
         with (self.folder / "console.log").open("ab") as console:
             subprocess.Popen(
                 self._boot_command(),
@@ -164,16 +165,38 @@ class Host:
         return leader is not None and address in addresses_of(leader)
 
     def power_off(self) -> None:
-        """Cut the power: everything inside ends at once, nothing is said."""
+        """Cut the power: the link goes, everything inside ends at once, nothing is said.
+
+        The dead network namespace is kept until the host is switched on again: taking it down
+        holds the kernel's one lock for all network settings for longer than a failover takes, and
+        two real hosts do not share a kernel.
+        """
+        self.ip("link", "set", self.place.port(self.node), "nomaster", check=False)
+        leader = self.leader()
+        if leader is not None:
+            self._grave.touch()
+            run(["mount", "--bind", f"/proc/{leader}/ns/net", str(self._grave)])
         for pid in (self.leader(), self.supervisor()):
             if pid is not None:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
         wait_until(lambda: self.supervisor() is None, END_SECONDS, f"{self.node} is off")
 
+    @property
+    def _grave(self) -> Path:
+        return self.folder / "grave"
+
+    def clear_grave(self) -> None:
+        """Let go of the dead network namespace, and wait until its cable is gone."""
+        run(["umount", "--quiet", str(self._grave)], check=False)
+        self.ip("link", "delete", self.place.port(self.node), check=False)
+        wait_until(lambda: not self._has_port(), END_SECONDS, f"{self.node}'s old cable is gone")
+
     def remove(self) -> None:
         """Remove all that is left of the host."""
-        self.power_off()
+        if self.folder.exists():
+            self.power_off()
+            self.clear_grave()
         for mount in (self.place.root(self.node), self.folder / "full"):
             run(["umount", "--lazy", str(mount)], check=False)
         shutil.rmtree(self.folder, ignore_errors=True)

@@ -15,8 +15,9 @@ UNFINISHED = frozenset({"01", "03", "04", "08", "09", "0B"})
 
 def count(addresses: Iterable[str]) -> int:
     """Return how many connections to these local addresses are unfinished."""
-    wanted = {_as_kernel_writes(ip_address(address)) for address in addresses}
-    wanted |= {_mapped(ip_address(a)) for a in addresses if ip_address(a).version == 4}
+    parsed = [ip_address(address) for address in addresses]
+    wanted = {_as_kernel_writes(address) for address in parsed}
+    wanted |= {_mapped(address) for address in parsed if address.version == 4}
     return sum(1 for local, state in _rows() if local in wanted and state in UNFINISHED)
 
 

@@ -29,7 +29,7 @@ def can_forward_at_ingress() -> bool:
     """
     table = "table netdev shoestring_probe"
     rule = "ip daddr 192.0.2.1 fwd ip to 192.0.2.2 device lo"
-    chain = f"chain in {{ type filter hook ingress device lo priority 0; {rule}; }}"
-    able = run(["nft", "-f", "-"], stdin=f"{table} {{ {chain} }}\n", check=False).code == 0
+    chain = f"chain in {{\ntype filter hook ingress device lo priority 0;\n{rule}\n}}"
+    able = run(["nft", "-f", "-"], stdin=f"{table} {{\n{chain}\n}}\n", check=False).code == 0
     run(["nft", "-f", "-"], stdin=f"{table}\ndelete {table}\n", check=False)
     return able

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import pwd
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 
 import aiohttp
@@ -28,12 +28,14 @@ from shoestring.system import segment
 from shoestring.system.board import Board
 from shoestring.system.clock import boot_seconds
 from shoestring.system.files import free_percent
+from shoestring.system.listeners import Listeners
 from shoestring.system.mariadb import Mariadb
 from shoestring.system.netlink import Netlink
 from shoestring.system.run import run_async
 from shoestring.system.systemd import unit_state
 
 RETRY_SECONDS = 0.02
+PORTS_SECONDS = 0.05
 BODY_MAX = 256 * 1024
 STREAK_MAX = 1_000_000
 
@@ -192,6 +194,39 @@ class Probes:
         if answer is None:
             raise UnhealthyError(f"{target} does not answer")
         return f"{target} answers"
+
+
+async def watch_ports(runners: Iterable[Runner]) -> None:
+    """Have a check run at once when its port is no longer listened on, until cancelled.
+
+    A service that stops closes its port first; its process may take long to end.
+    """
+    by_port: dict[int, list[Runner]] = {}
+    for runner in runners:
+        port = _port(runner.check)
+        if port is not None:
+            by_port.setdefault(port, []).append(runner)
+    listeners = Listeners()
+    before: frozenset[int] = frozenset()
+    try:
+        while by_port:
+            now = listeners.ports()
+            for port in by_port.keys() & (before - now):
+                for runner in by_port[port]:
+                    runner.kick()
+            before = now
+            await asyncio.sleep(PORTS_SECONDS)
+    finally:
+        listeners.close()
+
+
+def _port(check: Check) -> int | None:
+    match check:
+        case HttpCheck():
+            return check.port
+        case TcpCheck():
+            return check.tcp
+    return None
 
 
 async def _bounded_body(content: aiohttp.StreamReader) -> bytes:

@@ -355,7 +355,10 @@ def _is_rival(
     """Tell whether the peer announced a VIP that is held here and is going to stay here."""
     advert = snapshot.adverts[vip]
     assert isinstance(advert, Seen)
-    if not seen.held or old.held_since is None or advert.value.foreign or at <= old.advert_at:
+    leaving = old.yielding_since is not None or old.hand is not None
+    if not seen.held or old.held_since is None or leaving:
+        return False
+    if advert.value.foreign or at <= old.advert_at:
         return False
     own = base_priority(config, vip, snapshot.node) + (seen.track_value or 0)
     late = at > old.held_since + OWN_TAKEOVER_SECONDS
