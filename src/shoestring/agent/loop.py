@@ -27,7 +27,7 @@ from shoestring.vip.report import report
 
 LOG = logging.getLogger("shoestring")
 TICK_GAP_SECONDS = 0.005
-REPORT_SECONDS = 0.4
+REPORT_SECONDS = 0.5
 REQUESTS_MAX = 16
 EVENTS_WAITING_MAX = 64
 

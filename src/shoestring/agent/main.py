@@ -46,6 +46,7 @@ from shoestring.vip.score import PEER_FRESH_SECONDS
 DRIFT_SECONDS = 20.0
 CHANGED_SECONDS = 0.5
 UNIT_SECONDS = 1.0
+STATUS_SECONDS = 1.0
 
 
 class Agent:
@@ -75,6 +76,8 @@ class Agent:
         self.control = Control(config, self.node, self.loop, self.board, self._ask_peer)
         self._hash = hash_
         self._paired = self.identity.is_paired
+        self._weight: tuple[object, ...] = ()
+        self._written_at = 0.0
 
     def _client(self) -> PeerClient:
         there = self.config.nodes[self.config.other(self.node)]
@@ -117,6 +120,10 @@ class Agent:
 
     def _publish(self, report: NodeReport) -> None:
         self.server.publish(report)
+        now = boot_seconds()
+        if self._weight == _weighs(report) and now - self._written_at < STATUS_SECONDS:
+            return
+        self._weight, self._written_at = _weighs(report), now
         with contextlib.suppress(OSError):
             text = json.dumps(self.status())
             write_atomic(places.STATUS_FILE, text, durable=False)

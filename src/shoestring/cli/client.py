@@ -13,7 +13,6 @@ from shoestring.config.load import load
 from shoestring.core.errors import ShoestringError
 from shoestring.system.clock import wall_seconds
 from shoestring.system.files import read_bounded
-from shoestring.system.netlink import Netlink, once
 from shoestring.system.places import CONTROL_SOCKET, STATUS_FILE
 
 ANSWER_SECONDS = 200.0
@@ -80,6 +79,9 @@ def status() -> Mapping[str, Any]:
 
 def _correct_by_kernel(document: dict[str, Any]) -> None:
     """Put in who holds what right now; the rest of the document stays as old as it is."""
+    # Only here: a netlink library takes longer to load than the agent takes to answer.
+    from shoestring.system.netlink import Netlink, once  # noqa: PLC0415
+
     config = load()
     here = {(a.interface, a.address) for a in once(Netlink.addresses)}
     interface = config.nodes[document["node"]].interface

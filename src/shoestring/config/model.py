@@ -319,6 +319,12 @@ class Failover(Table):
         description="How long keepalived listens after its start before it may take an address; "
         "more where switch ports take long to forward.",
     )
+    handover: Literal["auto", "drain"] = Field(
+        default="auto",
+        description='How a planned move treats connections. "auto": new ones are handed over at '
+        'the network card where the kernel can do that. "drain": they are held back for an '
+        "instant, which costs some visitors a second; for switches that dislike the other way.",
+    )
     drain_timeout_seconds: float = Field(
         default=30,
         ge=0.1,

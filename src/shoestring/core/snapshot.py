@@ -87,6 +87,7 @@ class NodeReport:
     vips: Mapping[str, VipReport]
     checks: Mapping[str, CheckReport]
     problems: tuple[tuple[str, str], ...] = ()
+    keepalived: bool | None = None
     link_local: str = ""
     now: float = 0.0
     wall: float = 0.0

@@ -29,9 +29,7 @@ def apply_node(text: str, digest: str, platform: Platform = DEBIAN) -> dict[str,
     digest: of the plan that was shown; refused if the world has changed since. Returns the
     backup's name. Raises ApplyError with everything as it was.
     """
-    plan = plan_node(text, platform)
-    if plan.refusals:
-        raise ApplyError(f"{plan.node}: " + "; ".join(plan.refusals))
+    plan = plan_node(text, platform, listen=False)
     if plan.digest() != digest:
         raise ApplyError(
             f"{plan.node} has changed since the plan was shown", hint="run shoestring plan again"

@@ -77,8 +77,11 @@ class NodePlan:
 PLAN: TypeAdapter[NodePlan] = TypeAdapter(NodePlan)
 
 
-def plan_node(text: str, platform: Platform = DEBIAN) -> NodePlan:
-    """Return the plan of this node for this text of pair.toml; raises ConfigError, EngineError."""
+def plan_node(text: str, platform: Platform = DEBIAN, *, listen: bool = True) -> NodePlan:
+    """Return the plan of this node for this text of pair.toml; raises ConfigError, EngineError.
+
+    listen: also ask the segment whether anything of ours is taken, before a first start.
+    """
     config = parse(text)
     addresses = once(Netlink.addresses)
     node = own_node(config, addresses)
@@ -99,7 +102,7 @@ def plan_node(text: str, platform: Platform = DEBIAN) -> NodePlan:
         units=tuple(_units(platform, changed, keepalived_runs=keepalived_runs)),
         held=held,
         moves=tuple(_moves(config, held, changed, {a.address for a in addresses})),
-        refusals=() if keepalived_runs else trouble_on_the_segment(config, node),
+        refusals=trouble_on_the_segment(config, node) if listen and not keepalived_runs else (),
     )
 
 

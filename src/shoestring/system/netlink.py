@@ -38,6 +38,7 @@ class Netlink:
         self._open = AsyncExitStack()
         self._route: AsyncIPRoute | None = None
         self._lock = asyncio.Lock()
+        self._names: dict[int, str] = {}
 
     async def close(self) -> None:
         """Close the socket."""
@@ -62,9 +63,11 @@ class Netlink:
 
     async def addresses(self) -> list[Address]:
         """Return every address of this host."""
-        names = await self.links()
         async with self._asking() as route:
             found = [item async for item in await route.addr("dump")]
+        if any(item["index"] not in self._names for item in found):
+            self._names = await self.links()
+        names = self._names
         return [
             Address(
                 names.get(item["index"], "?"),

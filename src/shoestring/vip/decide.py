@@ -30,13 +30,14 @@ from shoestring.core.snapshot import (
     VipSeen,
 )
 from shoestring.vip import handover
-from shoestring.vip.handover import Step
+from shoestring.vip.handover import Move, Step
 from shoestring.vip.problems import problem_key, problems
 from shoestring.vip.score import (
     FAULT,
     FRESH,
     STICKY,
     base_priority,
+    cannot_take,
     fault_score,
     fresh_peer,
     full_score,
@@ -145,7 +146,7 @@ def _decide_vip(config: Config, memory: Memory, snapshot: Snapshot, vip: str) ->
     old = memory.vips.get(vip, VipMemory())
     seen = snapshot.vips.get(vip)
     if not isinstance(seen, Seen):
-        return Step(old)
+        return _blind(config, memory, snapshot, vip, old)
     step = _holding(memory, snapshot, vip, old, seen.value)
     for work in (_moves_asked, _moves_due):
         step = _then(step, work(config, memory, snapshot, vip, step.memory))
@@ -154,6 +155,24 @@ def _decide_vip(config: Config, memory: Memory, snapshot: Snapshot, vip: str) ->
     step = _then(step, Step(step.memory, taking))
     step = _then(step, _track(config, memory, snapshot, vip, step.memory))
     return _then(step, _announce(config, snapshot, vip, step.memory, seen.value))
+
+
+def _blind(config: Config, memory: Memory, snapshot: Snapshot, vip: str, old: VipMemory) -> Step:
+    """Do nothing about a VIP that cannot be seen, but for one thing: a fault must not stay.
+
+    It was written for a peer that was there to take the address, and for three seconds.
+    """
+    since = old.yielding_since
+    if old.hand is not None and old.hand.phase == "yielding":
+        since = old.hand.phase_began
+    if since is None:
+        return Step(old)
+    if fresh_peer(snapshot) is not None and snapshot.now - since <= YIELD_SECONDS_MAX:
+        return Step(old)
+    hand = None if old.hand and old.hand.phase == "yielding" else old.hand
+    value = full_score(config, memory)
+    lift = SetTrackValue(vip, value, "a fault must not outlive its reason")
+    return Step(replace(old, yielding_since=None, hand=hand), (lift,))
 
 
 def _then(first: Step, second: Step) -> Step:
@@ -207,7 +226,9 @@ def _moves_asked(
             if why:
                 facts = {"vip": vip, "node": request.node, "cause": why, "request": request.id}
                 return Step(old, events=(Event("VIP-108", facts),))
-            return handover.begin(snapshot, vip, old, "asked by the operator", request.id)
+            return handover.begin(
+                config, snapshot, vip, old, Move("asked by the operator", request.id)
+            )
     return Step(old)
 
 
@@ -217,14 +238,20 @@ def _moves_due(
     """Begin the planned moves that nobody has to ask for: maintenance and failback."""
     seen = snapshot.vips[vip]
     idle = isinstance(seen, Seen) and seen.value.held and old.hand is None
-    if not idle or snapshot.now < old.refused_until or handover.unfit(config, memory, snapshot):
+    if (
+        not idle
+        or snapshot.now < old.refused_until
+        or handover.unfit(config, memory, snapshot, vip)
+    ):
         return Step(old)
     if memory.maintenance is not None:
-        return handover.begin(snapshot, vip, old, f"{snapshot.node} is in maintenance")
+        move = Move(f"{snapshot.node} is in maintenance")
+        return handover.begin(config, snapshot, vip, old, move)
     peer = fresh_peer(snapshot)
     if peer is not None and _failback_due(config, snapshot, vip, old, peer):
         old = replace(old, moves=(*_recent_moves(config, snapshot, old), snapshot.now))
-        return handover.begin(snapshot, vip, old, f"{peer.node} is preferred and healthy again")
+        move = Move(f"{peer.node} is preferred and healthy again")
+        return handover.begin(config, snapshot, vip, old, move)
     return Step(old)
 
 
@@ -303,10 +330,10 @@ def _peer_is_fitter(
     config: Config, memory: Memory, snapshot: Snapshot, vip: str, old: VipMemory
 ) -> bool:
     peer = fresh_peer(snapshot)
-    if peer is None or not peer.proven or snapshot.now < old.refused_until:
+    if peer is None or snapshot.now < old.refused_until or cannot_take(peer, vip):
         return False
-    theirs = peer.vips.get(vip)
-    if theirs is None or theirs.yielding or theirs.hand in {"asked", "draining", "yielding"}:
+    theirs = peer.vips[vip]
+    if theirs.yielding or theirs.hand in {"asked", "draining", "yielding"}:
         return False
     return peer.score > fault_score(config, memory.checks) + STICKY
 

@@ -29,7 +29,7 @@ from shoestring.core.snapshot import (
     Snapshot,
     VipSeen,
 )
-from shoestring.vip.score import fault_score, fresh_peer
+from shoestring.vip.score import cannot_take, fault_score, fresh_peer
 
 ASKED_SECONDS_MAX = 3.0
 YIELD_SECONDS_MAX = 3.0
@@ -37,6 +37,14 @@ SETTLE_SECONDS = 0.03
 LINGER_SECONDS = 0.5
 HOLD_BACK_SECONDS_MAX = 0.8
 RECEIVE_UNHEARD_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """Why a planned move is begun, and whose word it was."""
+
+    cause: str
+    request: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,16 +68,16 @@ def refusal(config: Config, memory: Memory, snapshot: Snapshot, request: MoveReq
     vip = memory.vips.get(request.vip, VipMemory())
     if vip.hand is not None:
         return "a move of it is under way"
-    return unfit(config, memory, snapshot)
+    return unfit(config, memory, snapshot, request.vip)
 
 
-def unfit(config: Config, memory: Memory, snapshot: Snapshot) -> str:
+def unfit(config: Config, memory: Memory, snapshot: Snapshot, vip: str) -> str:
     """Return why the peer must not be given an address, or nothing if it may."""
     peer = fresh_peer(snapshot)
     if peer is None:
         return f"{config.other(snapshot.node)} does not answer"
-    if not peer.proven:
-        return f"{peer.node} has not finished its first checks"
+    if why := cannot_take(peer, vip):
+        return why
     if peer.maintenance:
         return f"{peer.node} is in maintenance"
     if peer.score < fault_score(config, memory.checks):
@@ -78,11 +86,12 @@ def unfit(config: Config, memory: Memory, snapshot: Snapshot) -> str:
     return ""
 
 
-def begin(snapshot: Snapshot, vip: str, memory: VipMemory, cause: str, request: str = "") -> Step:
+def begin(config: Config, snapshot: Snapshot, vip: str, memory: VipMemory, move: Move) -> Step:
     """Begin to give a VIP to the peer."""
     peer = fresh_peer(snapshot)
-    hook = snapshot.hook
-    method: HandMethod = "hook" if isinstance(hook, Seen) and hook.value else "drain"
+    cause, request = move.cause, move.request
+    able = isinstance(snapshot.hook, Seen) and snapshot.hook.value
+    method: HandMethod = "hook" if able and config.failover.handover == "auto" else "drain"
     hand = Hand("asked", method, snapshot.now, snapshot.now, cause, request)
     facts = {"vip": vip, "node": peer.node if peer else None, "cause": cause, "request": request}
     return Step(replace(memory, hand=hand), events=(Event("VIP-105", facts),))
@@ -110,7 +119,7 @@ def _nothing_left_behind(vip: str, old: VipMemory, seen: VipSeen | None) -> Step
 
 
 def _asked(config: Config, memory: Memory, snapshot: Snapshot, vip: str, old: VipMemory) -> Step:
-    if why := unfit(config, memory, snapshot):
+    if why := unfit(config, memory, snapshot, vip):
         return _undo(snapshot, vip, old, why)
     peer = fresh_peer(snapshot)
     if peer is not None and vip in peer.vips and peer.vips[vip].receiving:
@@ -121,7 +130,7 @@ def _asked(config: Config, memory: Memory, snapshot: Snapshot, vip: str, old: Vi
 
 
 def _draining(config: Config, memory: Memory, snapshot: Snapshot, vip: str, old: VipMemory) -> Step:
-    if why := unfit(config, memory, snapshot):
+    if why := unfit(config, memory, snapshot, vip):
         return _undo(snapshot, vip, old, why)
     seen = snapshot.vips[vip]
     assert isinstance(seen, Seen) and old.hand is not None

@@ -25,10 +25,16 @@ def report(config: Config, memory: Memory, snapshot: Snapshot) -> NodeReport:
         vips={vip: _vip(memory, snapshot, vip) for vip in config.vips},
         checks=dict(check_reports(config, memory, snapshot)),
         problems=tuple((e.code, e.sentence()) for e in problems(config, memory, snapshot)),
+        keepalived=_keepalived(snapshot),
         link_local=snapshot.link_local,
         now=snapshot.now,
         wall=snapshot.wall,
     )
+
+
+def _keepalived(snapshot: Snapshot) -> bool | None:
+    seen = snapshot.keepalived
+    return seen.value if isinstance(seen, Seen) else None
 
 
 def _vip(memory: Memory, snapshot: Snapshot, vip: str) -> VipReport:

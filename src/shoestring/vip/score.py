@@ -46,6 +46,20 @@ def fresh_peer(snapshot: Snapshot) -> NodeReport | None:
     return None
 
 
+def cannot_take(peer: NodeReport, vip: str) -> str:
+    """Return why the peer could not take a VIP even if it were asked to, or nothing."""
+    if not peer.proven:
+        return f"{peer.node} has not finished its first checks"
+    if peer.keepalived is False:
+        return f"keepalived does not run on {peer.node}"
+    theirs = peer.vips.get(vip)
+    if theirs is None:
+        return f"{peer.node} does not know {vip}"
+    if theirs.vrrp in {"FAULT", "STOP"}:
+        return f"keepalived on {peer.node} cannot serve {vip} (state {theirs.vrrp})"
+    return ""
+
+
 def judge(
     config: Config, memory: Memory, snapshot: Snapshot
 ) -> tuple[dict[str, CheckMemory], list[Event]]:

@@ -1,0 +1,85 @@
+"""Messages between agents: what is sent is what is heard; anything else is PeerError."""
+
+from __future__ import annotations
+
+import json
+import random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from shoestring.core.errors import PeerError
+from shoestring.peer.wire import (
+    MESSAGE_MAX,
+    AskMessage,
+    ReportMessage,
+    decode,
+    encode,
+    failure,
+    success,
+)
+from tests.unit.test_decide import PEER
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        ReportMessage("report", PEER),
+        AskMessage("ask", 7, "plan", {"pair_toml": "[pair]\n"}),
+        success(7, {"done": True}),
+        failure(7, "no"),
+    ],
+)
+def test_round_trip(message: object):
+    assert decode(encode(message)) == message
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner),
+    max_leaves=8,
+)
+
+
+@settings(max_examples=1_000, deadline=None)
+@given(st.binary(max_size=300) | JSON.map(lambda value: json.dumps(value).encode()))
+def test_garbage_is_refused_and_nothing_else(data: bytes):
+    with pytest.raises(PeerError):
+        decode(data)
+
+
+@settings(max_examples=500, deadline=None)
+@given(st.data())
+def test_a_damaged_message_is_refused_or_still_a_message(data: st.DataObject):
+    whole = bytearray(encode(ReportMessage("report", PEER)))
+    for _ in range(data.draw(st.integers(1, 4))):
+        at = data.draw(st.integers(0, len(whole) - 1))
+        whole[at] = data.draw(st.integers(0, 255))
+    try:
+        decoded = decode(bytes(whole))
+    except PeerError:
+        return
+    assert isinstance(decoded, ReportMessage)
+
+
+def test_a_message_that_is_too_large_is_not_even_read():
+    with pytest.raises(PeerError, match="are allowed"):
+        decode(b" " * (MESSAGE_MAX + 1))
+
+
+def test_not_a_number_is_no_number():
+    text = encode(ReportMessage("report", PEER)).replace(b'"score":0', b'"score":NaN')
+    with pytest.raises(PeerError):
+        decode(text)
+
+
+def test_tens_of_thousands_of_random_messages():
+    dice = random.Random(7)
+    whole = encode(ReportMessage("report", PEER))
+    for _ in range(30_000):
+        data = dice.randbytes(dice.randrange(200))
+        if dice.random() < 0.3:
+            data = whole[: dice.randrange(len(whole))] + data
+        with pytest.raises(PeerError):
+            decode(data)
