@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from shoestring.core.action import HandOver, Receive, SetTrackValue
+from shoestring.core.action import HandOver, Receive, ReloadKeepalived, SetTrackValue
 from shoestring.core.decision import Decision
 from shoestring.core.seen import Seen, Unseen
 from shoestring.core.snapshot import Snapshot
@@ -24,6 +24,7 @@ class Checkers:
     def decision(self, world: World, node: SimNode, snapshot: Snapshot, made: Decision) -> None:
         """Laws 2, 3 and 9, looked at in each decision."""
         for action in made.actions:
+            assert not isinstance(action, ReloadKeepalived)
             seen = snapshot.vips[action.vip]
             lifts = isinstance(action, SetTrackValue) and action.value > FAULT
             assert isinstance(seen, Seen) or lifts, "law 2: acted on what could not be seen"

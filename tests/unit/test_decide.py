@@ -89,8 +89,13 @@ def snapshot_of(given: dict[str, Any]) -> Snapshot:
         hook=Seen(given.get("hook", True), NOW),
         keepalived=Seen(True, NOW),
         drift=Seen((), NOW),
+        plumbing=Seen(True, NOW),
     )
-    rest = {k: given[k] for k in ("adverts", "requests", "drift", "keepalived") if k in given}
+    rest = {
+        k: given[k]
+        for k in ("adverts", "requests", "drift", "keepalived", "plumbing")
+        if k in given
+    }
     again: Snapshot = build(Snapshot, start, rest)
     return replace(again, vips=start.vips, checks=start.checks, peer=start.peer)
 

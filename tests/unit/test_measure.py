@@ -69,7 +69,19 @@ def test_a_failed_request_in_a_planned_move_falls_short():
 
 
 def test_the_scenarios_are_those_of_the_drill():
-    assert (
-        list(SCENARIOS)
-        == ["apache-stop", "apache-hang", "mariadb-stop", "mariadb-hang", "cable-cut", "cable-back", "power-cut", "keepalived-kill", "agent-kill", "agent-stop", "agent-upgrade", "planned-move", "busy-cpu", "node-return"]
-    )
+    assert list(SCENARIOS) == [
+        "apache-stop",
+        "apache-hang",
+        "mariadb-stop",
+        "mariadb-hang",
+        "cable-cut",
+        "cable-back",
+        "power-cut",
+        "keepalived-kill",
+        "agent-kill",
+        "agent-stop",
+        "agent-upgrade",
+        "planned-move",
+        "busy-cpu",
+        "node-return",
+    ]

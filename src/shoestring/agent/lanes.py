@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 
-from shoestring.core.action import Action, SetTrackValue
+from shoestring.core.action import Action, SetTrackValue, resource
 from shoestring.core.errors import ShoestringError
 
 DEADLINE_SECONDS = 5.0
@@ -30,7 +30,7 @@ class Lanes:
         """Start these actions; track values first, since an address may hang on them."""
         ordered = sorted(actions, key=lambda action: not isinstance(action, SetTrackValue))
         for action in ordered:
-            key = (type(action).__name__, action.vip)
+            key = (type(action).__name__, resource(action))
             if key in self._running:
                 continue
             task = asyncio.create_task(self._one(action))

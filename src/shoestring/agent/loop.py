@@ -15,7 +15,7 @@ from shoestring.agent.journal import JournalWriter
 from shoestring.agent.lanes import Lanes
 from shoestring.agent.store import Store
 from shoestring.config.model import Config
-from shoestring.core.action import Action
+from shoestring.core.action import Action, resource
 from shoestring.core.decision import Decision, Memory
 from shoestring.core.event import Event
 from shoestring.core.snapshot import NodeReport, Request, Snapshot
@@ -111,6 +111,7 @@ class Loop:
             peer=board.peer,
             hook=board.hook,
             keepalived=board.keepalived,
+            plumbing=board.plumbing,
             drift=board.drift,
             requests=requests,
         )
@@ -143,7 +144,7 @@ class Loop:
 
     def failed(self, action: Action, why: str) -> None:
         """Note that an action failed; the next tick decides again."""
-        what = f"{type(action).__name__} {action.vip}"
+        what = f"{type(action).__name__} {resource(action)}"
         facts = {"what": what, "node": self._here.node, "why": why}
         self.tell(Event("AGT-602", facts))
 

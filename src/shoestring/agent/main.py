@@ -40,7 +40,7 @@ from shoestring.system.systemd import DeathWatch, notify, unit_state
 from shoestring.system.who import link_local, own_node
 from shoestring.vip.act import VipActor
 from shoestring.vip.checks import Probes, Runner, watch_ports
-from shoestring.vip.observe import AdvertListener, Fifo, Keepalived, VipObserver
+from shoestring.vip.observe import AdvertListener, Fifo, Keepalived, Plumbing, VipObserver
 from shoestring.vip.score import PEER_FRESH_SECONDS
 
 DRIFT_SECONDS = 20.0
@@ -60,7 +60,8 @@ class Agent:
         self.identity = Identity()
         self.journal = JournalWriter()
         interface = config.nodes[self.node].interface
-        self.actor = VipActor(config, self.node, self.netlink)
+        self.plumbing = Plumbing()
+        self.actor = VipActor(config, self.node, self.netlink, self.plumbing)
         self.vips = VipObserver(config, self.node, self.netlink, self.board)
         self.lanes = Lanes(self.actor.act, self.vips.nudge, self._failed)
         hash_ = config_hash(text)
@@ -164,6 +165,7 @@ class Agent:
         self.loop.tell(Event("AGT-601", {"version": __version__, "node": self.node}))
         try:
             fifo.open()
+            self.plumbing.remember()
             adverts.open()
             await self.vips.look()
             await server.start()
@@ -204,8 +206,14 @@ class Agent:
         while True:
             await asyncio.sleep(CHANGED_SECONDS)
             if not fifo.is_whole():
-                fifo.close()
-                fifo.open()
+                fifo.open_again()
+            self._see_plumbing()
+
+    def _see_plumbing(self) -> None:
+        old, whole = self.board.plumbing, self.plumbing.is_whole()
+        self.board.plumbing = Seen(whole, boot_seconds())
+        if isinstance(old, Seen) and old.value != whole:
+            self.board.nudge()
 
     async def _probe_hook(self) -> None:
         able = await asyncio.to_thread(nft.can_forward_at_ingress)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from shoestring.cli.output import json_option, print_json
-from shoestring.setup.pairing import invite
+from shoestring.setup.pairing import firewall_hints, invite
 
 
 @click.command("invite")
@@ -18,3 +18,5 @@ def command(as_json: bool) -> None:
         return
     click.echo("paste this line on the other server, as root, within 15 minutes:\n")
     click.echo(f"shoestring join {word}")
+    for line in firewall_hints():
+        click.echo(f"\nthe firewall here drops the other node's agent; first run:  {line}")

@@ -47,4 +47,16 @@ class HandOver:
     link_local: str = ""
 
 
-Action = SetTrackValue | Announce | Receive | HandOver
+@dataclass(frozen=True, slots=True)
+class ReloadKeepalived:
+    """Have keepalived read its configuration again, which it has been shown to accept."""
+
+    reason: str
+
+
+Action = SetTrackValue | Announce | Receive | HandOver | ReloadKeepalived
+
+
+def resource(action: Action) -> str:
+    """Return what an action acts on; two of one kind on one resource never run at once."""
+    return "keepalived" if isinstance(action, ReloadKeepalived) else action.vip

@@ -122,6 +122,20 @@ CATALOGUE: Mapping[str, Kind] = {
             "systemctl status keepalived; journalctl -u keepalived; systemctl start keepalived",
         ),
         Kind(
+            "VIP-112",
+            Level.CRITICAL,
+            "nobody holds {vip}",
+            "Visitors of this address get no answer.",
+            "shoestring explain {vip}; journalctl -u keepalived on both nodes.",
+        ),
+        Kind(
+            "VIP-113",
+            Level.WARNING,
+            "track files or FIFO were removed on {node}; keepalived was told to watch the new ones",
+            "keepalived's watch dies with the folder: it would not have noticed a fault.",
+            "Find out what deletes under /run/shoestring.",
+        ),
+        Kind(
             "CHK-201",
             Level.CRITICAL,
             "check {check} fails on {node}: {detail}",
@@ -134,6 +148,13 @@ CATALOGUE: Mapping[str, Kind] = {
             "check {check} is healthy again on {node}: {detail}",
             "The node has its weight back.",
             "Nothing to do.",
+        ),
+        Kind(
+            "CHK-203",
+            Level.UNKNOWN,
+            "check {check} cannot look on {node}: {detail}",
+            "Not being able to look is never taken for down: the last verdict stands.",
+            "shoestring config show has the check; try what it does by hand.",
         ),
         Kind(
             "PEER-301",
@@ -197,6 +218,20 @@ CATALOGUE: Mapping[str, Kind] = {
             "could not {what} on {node}: {why}",
             "An action failed; the next tick decides again.",
             "journalctl -u shoestring-agent; disk space and permissions on the node.",
+        ),
+        Kind(
+            "AGT-603",
+            Level.WARNING,
+            "the agent does not run on {node}",
+            "Nothing moves because of that; but nobody judges this node any more.",
+            "systemctl restart shoestring-agent; journalctl -u shoestring-agent",
+        ),
+        Kind(
+            "AGT-604",
+            Level.WARNING,
+            "the journal cannot be written on {node}: {why}",
+            "Decisions go on; the record of them is lost until there is room again.",
+            "df -h /var/lib/shoestring",
         ),
     )
 }

@@ -130,6 +130,7 @@ class Snapshot:
     peer: Seen[NodeReport] | Unseen = field(default_factory=lambda: Unseen("not asked yet", 0.0))
     hook: Seen[bool] | Unseen = field(default_factory=lambda: Unseen("not tried yet", 0.0))
     keepalived: Seen[bool] | Unseen = field(default_factory=lambda: Unseen("not asked yet", 0.0))
+    plumbing: Seen[bool] | Unseen = field(default_factory=lambda: Unseen("not looked yet", 0.0))
     drift: Seen[tuple[str, ...]] | Unseen = field(
         default_factory=lambda: Unseen("not compared yet", 0.0)
     )

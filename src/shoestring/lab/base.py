@@ -20,7 +20,7 @@ PACKAGES = (
     *("systemd", "systemd-sysv", "dbus", "iproute2", "iputils-ping", "procps", "psmisc", "kmod"),
     *("python3", "openssl", "util-linux", "less", "tcpdump", "curl"),
     *("keepalived", "apache2", "mariadb-server", "nftables", "git", "openssh-server"),
-    *("php8.2-fpm", "php8.2-mysql", "nagios-plugins-basic"),
+    *("php8.2-fpm", "php8.2-mysql", "monitoring-plugins-basic", "ufw"),
 )
 MODULES = ("proxy_fcgi", "setenvif", "ratelimit", "rewrite")
 UNWANTED = ("systemd-networkd.service", "systemd-networkd-wait-online.service", "apt-daily.timer")

@@ -12,7 +12,7 @@ from shoestring.config.load import parse
 from shoestring.core.errors import ApplyError, CommandError, ShoestringError
 from shoestring.core.platform import DEBIAN, Platform
 from shoestring.core.rendered import Rendered
-from shoestring.setup import backup, desired
+from shoestring.setup import backup, desired, firewall_owner
 from shoestring.setup.plan import NodePlan, plan_node
 from shoestring.system import manifest, nft
 from shoestring.system.files import sync_directory, write_atomic
@@ -41,21 +41,24 @@ def apply_node(text: str, digest: str, platform: Platform = DEBIAN) -> dict[str,
     touched = [file.path for file in plan.files if file.what != "same"]
     name = backup.save(touched, [unit.unit for unit in plan.units])
     try:
+        firewall_owner.add(plan.commands)
         _write(rendered, set(touched))
         _start(plan, platform)
         _verify(plan, platform)
     except (OSError, ShoestringError) as error:
         said = error.message if isinstance(error, ShoestringError) else str(error)
-        backup.restore(name)
-        raise ApplyError(f"{plan.node}: {said}; everything is as it was") from error
+        firewall_owner.remove(plan.commands)
+        against = backup.restore(name)
+        but = f", but {'; '.join(against)}" if against else ""
+        sentence = f"{plan.node}: {said}; everything is as it was{but}"
+        raise ApplyError(sentence, hint=f"journalctl on {plan.node}; the copy is {name}") from error
     return {"node": plan.node, "backup": name, "changed": len(touched)}
 
 
 def revert_node(name: str) -> dict[str, object]:
     """Undo an apply by its backup's name; raises ApplyError."""
-    if name:
-        backup.restore(name)
-    return {"reverted": name}
+    against = backup.restore(name) if name else []
+    return {"reverted": name, "against": against}
 
 
 def _check(rendered: tuple[Rendered, ...], platform: Platform) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from shoestring.core.errors import ApplyError
+from shoestring.core.errors import ApplyError, CommandError
 from shoestring.setup.desired import AGENT_UNIT
 from shoestring.system.clock import stamp
 from shoestring.system.files import read_bounded, write_atomic
@@ -59,8 +59,12 @@ def _prune() -> None:
         shutil.rmtree(folder)
 
 
-def restore(name: str) -> None:
-    """Put files and units back as they were; raises ApplyError for a backup that is not there."""
+def restore(name: str) -> list[str]:
+    """Put files and units back as they were; return what a unit said against it.
+
+    One unit that refuses (somebody else's broken file, say) must not keep the others from coming
+    back. Raises ApplyError for a backup that is not there.
+    """
     if not re.fullmatch(r"[0-9TZ]+-[0-9]+", name) or not (BACKUPS / name).is_dir():
         raise ApplyError(f"there is no backup {name!r}", hint=f"ls {BACKUPS}")
     folder = BACKUPS / name
@@ -72,8 +76,13 @@ def restore(name: str) -> None:
         if source.is_symlink() or source.is_file():
             _put_back(source, Path("/") / source.relative_to(files))
     systemctl("daemon-reload")
+    said = []
     for unit in before["units"]:
-        _restore_unit(UnitBefore(**unit))
+        try:
+            _restore_unit(UnitBefore(**unit))
+        except CommandError as error:
+            said.append(f"{unit['unit']}: {error.message}")
+    return said
 
 
 def _put_back(source: Path, target: Path) -> None:

@@ -18,6 +18,7 @@ from shoestring.core.errors import PairingError
 from shoestring.peer.identity import Identity
 from shoestring.peer.invitation import JoinLine, decode_line, encode_line, open_invitation
 from shoestring.setup.desired import AGENT_UNIT
+from shoestring.setup.firewall_owner import hints
 from shoestring.system.files import write_atomic
 from shoestring.system.netlink import Netlink, once
 from shoestring.system.systemd import systemctl
@@ -83,6 +84,12 @@ def _wait_open(address: str, port: int) -> None:
             time.sleep(0.05)
         else:
             return
+
+
+def firewall_hints(path: Path = PAIR_FILE) -> list[str]:
+    """Return the commands that open a foreign firewall for the agents' link on this node."""
+    config = parse(read_text(path))
+    return hints(config, own_node(config, once(Netlink.addresses)))
 
 
 def join(word: str, path: Path = PAIR_FILE) -> str:

@@ -16,7 +16,7 @@ from shoestring.config.load import config_hash, parse
 from shoestring.config.model import Config
 from shoestring.core.platform import DEBIAN, Platform
 from shoestring.core.rendered import Rendered
-from shoestring.setup import desired
+from shoestring.setup import desired, firewall_owner
 from shoestring.setup.segment_check import trouble_on_the_segment
 from shoestring.system import manifest
 from shoestring.system.files import read_bounded
@@ -60,17 +60,23 @@ class NodePlan:
     held: tuple[str, ...]
     moves: tuple[str, ...]
     refusals: tuple[str, ...]
+    commands: tuple[tuple[str, ...], ...] = ()
 
     @property
     def is_empty(self) -> bool:
         """Tell whether there is nothing to do."""
         files = any(file.what != "same" for file in self.files)
-        return not files and not any(u.enable or u.consequence != "none" for u in self.units)
+        return (
+            not files
+            and not self.commands
+            and not any(u.enable or u.consequence != "none" for u in self.units)
+        )
 
     def digest(self) -> str:
         """Return a hash of the changes, by which an apply knows that the world is as planned."""
         parts = [f"{f.path} {f.what} {f.diff}" for f in self.files if f.what != "same"]
         parts += [f"{u.unit} {u.enable} {u.consequence}" for u in self.units]
+        parts += [" ".join(command) for command in self.commands]
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
 
 
@@ -102,6 +108,7 @@ def plan_node(text: str, platform: Platform = DEBIAN, *, listen: bool = True) ->
         units=tuple(_units(platform, changed, keepalived_runs=keepalived_runs)),
         held=held,
         moves=tuple(_moves(config, held, changed, {a.address for a in addresses})),
+        commands=firewall_owner.missing(config, node),
         refusals=trouble_on_the_segment(config, node) if listen and not keepalived_runs else (),
     )
 

@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from shoestring.core.action import Action, Announce, HandOver, Receive, SetTrackValue
+from shoestring.core.action import (
+    Action,
+    Announce,
+    HandOver,
+    Receive,
+    ReloadKeepalived,
+    SetTrackValue,
+)
 from shoestring.core.decision import Decision
 
 Document = Mapping[str, Any]
@@ -93,6 +100,8 @@ def _what_would_move(
 def action_line(action: Action) -> str:
     """Return an action as a sentence."""
     match action:
+        case ReloadKeepalived():
+            return f"reload keepalived ({action.reason})"
         case SetTrackValue():
             return f"track value of {action.vip} := {action.value} ({action.reason})"
         case Announce():

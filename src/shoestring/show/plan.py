@@ -30,6 +30,8 @@ def _node_lines(plan: Mapping[str, Any], *, verbose: bool) -> Iterator[str]:
         yield f"  {MARKS[file['what']]} {file['path']}{drift if file['drift'] else ''}"
         if verbose:
             yield from (f"      {line}" for line in file["diff"].splitlines())
+    for command in plan["commands"]:
+        yield f"  ! {' '.join(command)}"
     for unit in plan["units"]:
         words = ["enable"] * unit["enable"]
         words += [unit["consequence"]] * (unit["consequence"] != "none")

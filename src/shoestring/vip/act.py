@@ -5,17 +5,28 @@ from __future__ import annotations
 from pathlib import Path
 
 from shoestring.config.model import Config
-from shoestring.core.action import Action, Announce, HandOver, Receive, SetTrackValue
+from shoestring.core.action import (
+    Action,
+    Announce,
+    HandOver,
+    Receive,
+    ReloadKeepalived,
+    SetTrackValue,
+)
+from shoestring.core.platform import DEBIAN
 from shoestring.system import nft, segment
 from shoestring.system.files import write_atomic
 from shoestring.system.netlink import Netlink
+from shoestring.system.run import run_async
+from shoestring.vip.observe import Plumbing
 from shoestring.vip.render import DRAINING, TRACK, hand_table, hand_table_name, track_file
 
 
 class VipActor:
     """Writes track files, announces, receives and hands over."""
 
-    def __init__(self, config: Config, node: str, netlink: Netlink) -> None:
+    def __init__(self, config: Config, node: str, netlink: Netlink, plumbing: Plumbing) -> None:
+        self._plumbing = plumbing
         self._config = config
         self._node = node
         self._interface = config.nodes[node].interface
@@ -32,6 +43,14 @@ class VipActor:
                 await self._receive(action.vip, on=action.on)
             case HandOver():
                 await self._hand_over(action)
+            case ReloadKeepalived():
+                await self._reload_keepalived()
+
+    async def _reload_keepalived(self) -> None:
+        """Reload keepalived, verified: 2.2.7 terminates on a reload of a broken file."""
+        await run_async([DEBIAN.keepalived, "--config-test"], timeout_seconds=4)
+        await run_async(["systemctl", "reload", DEBIAN.keepalived_unit], timeout_seconds=4)
+        self._plumbing.remember()
 
     async def _announce(self, vip: str) -> None:
         hardware = await self._netlink.hardware_address(self._interface)

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from shoestring.config.model import Config
-from shoestring.core.action import Action, Announce, SetTrackValue
+from shoestring.core.action import Action, Announce, ReloadKeepalived, SetTrackValue
 from shoestring.core.decision import Decision, Maintenance, Memory, VipMemory
 from shoestring.core.event import Event
 from shoestring.core.seen import Seen
@@ -69,7 +69,7 @@ def decide(config: Config, memory: Memory, snapshot: Snapshot) -> Decision:
     events += told
     memory, told = _peer(memory, snapshot)
     events += told
-    actions: list[Action] = []
+    actions: list[Action] = list(_plumbing(snapshot))
     for vip in config.vips:
         step = _decide_vip(config, memory, snapshot, vip)
         memory = replace(memory, vips={**memory.vips, vip: step.memory})
@@ -77,6 +77,13 @@ def decide(config: Config, memory: Memory, snapshot: Snapshot) -> Decision:
         events += step.events
     memory, told = _raise_problems(config, memory, snapshot)
     return Decision(memory, tuple(actions), (*events, *told))
+
+
+def _plumbing(snapshot: Snapshot) -> Iterator[Action]:
+    """Have keepalived watch the track files that are there, not those of a folder that is gone."""
+    seen = snapshot.plumbing
+    if isinstance(seen, Seen) and not seen.value:
+        yield ReloadKeepalived("its track files or its FIFO were removed")
 
 
 def _standing(config: Config, memory: Memory, snapshot: Snapshot) -> Memory:

@@ -23,7 +23,7 @@ from shoestring.system.files import read_bounded, read_number
 from shoestring.system.netlink import Address, Netlink
 from shoestring.system.systemd import DeathWatch, unit_state
 from shoestring.vip.adverts import decode
-from shoestring.vip.render import DRAINING, DUMP, FIFO, track_file, vrids
+from shoestring.vip.render import DRAINING, DUMP, FIFO, TRACK, track_file, vrids
 
 STATES: tuple[VrrpState, ...] = ("MASTER", "BACKUP", "FAULT", "STOP")
 LOOK_SECONDS = 1.0
@@ -31,8 +31,29 @@ DUMP_SECONDS = 10.0
 FIFO_BYTES_MAX = 65536
 PACKETS_A_TURN = 64
 KNOWN_MAX = 64
+OLD_FIFOS_MAX = 4
 JSON_SIGNAL = 36  # SIGRTMIN + 2: keepalived --signum=JSON
 DUMP_STATES: dict[int, VrrpState] = {0: "STOP", 1: "BACKUP", 2: "MASTER", 3: "FAULT"}
+
+
+class Plumbing:
+    """The track folder and the FIFO that keepalived has open: are they those on the path?"""
+
+    def __init__(self, track: str = TRACK, fifo: str = FIFO) -> None:
+        self._paths = (Path(track), Path(fifo))
+        self._known: tuple[int, ...] = ()
+
+    def _now(self) -> tuple[int, ...]:
+        return tuple(path.stat().st_ino if path.exists() else 0 for path in self._paths)
+
+    def remember(self) -> None:
+        """Take what is on the path now for what keepalived watches."""
+        self._known = self._now()
+
+    def is_whole(self) -> bool:
+        """Tell whether nothing was removed or replaced; a removed folder is made again."""
+        self._paths[0].mkdir(mode=0o755, parents=True, exist_ok=True)
+        return self._now() == self._known
 
 
 class VipObserver:
@@ -100,6 +121,7 @@ class Fifo:
         self._path = Path(path)
         self._fd: int | None = None
         self._rest = b""
+        self._old: list[int] = []
 
     def open(self) -> None:
         """Open the FIFO, made if need be, and throw away what was written before."""
@@ -110,14 +132,20 @@ class Fifo:
         with contextlib.suppress(BlockingIOError):
             while os.read(self._fd, FIFO_BYTES_MAX):
                 continue
-        asyncio.get_running_loop().add_reader(self._fd, self._read)
+        asyncio.get_running_loop().add_reader(self._fd, self._read, self._fd)
+
+    def open_again(self) -> None:
+        """Make the FIFO anew; the removed one is read on, for keepalived still writes to it."""
+        if self._fd is not None:
+            self._old = [*self._old, self._fd][-OLD_FIFOS_MAX:]
+        self.open()
 
     def close(self) -> None:
         """Stop reading."""
-        if self._fd is not None:
-            asyncio.get_running_loop().remove_reader(self._fd)
-            os.close(self._fd)
-            self._fd = None
+        for fd in [*self._old, *([] if self._fd is None else [self._fd])]:
+            asyncio.get_running_loop().remove_reader(fd)
+            os.close(fd)
+        self._fd, self._old = None, []
 
     def is_whole(self) -> bool:
         """Tell whether the path still leads to the FIFO that is open."""
@@ -128,10 +156,9 @@ class Fifo:
         except OSError:
             return False
 
-    def _read(self) -> None:
-        assert self._fd is not None
+    def _read(self, fd: int) -> None:
         with contextlib.suppress(BlockingIOError):
-            self._rest += os.read(self._fd, FIFO_BYTES_MAX)
+            self._rest += os.read(fd, FIFO_BYTES_MAX)
         *lines, rest = self._rest.split(b"\n")
         self._rest = rest[-1000:]
         for line in lines:

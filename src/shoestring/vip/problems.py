@@ -29,6 +29,7 @@ def problems(config: Config, memory: Memory, snapshot: Snapshot) -> list[Event]:
     return [
         *_peer(config, memory, snapshot),
         *_keepalived(snapshot),
+        *_plumbing(snapshot),
         *_foreign(snapshot),
         *_maintenance(memory, snapshot),
         *_drift(snapshot),
@@ -56,6 +57,11 @@ def _peer(config: Config, memory: Memory, snapshot: Snapshot) -> Iterator[Event]
 def _keepalived(snapshot: Snapshot) -> Iterator[Event]:
     if isinstance(snapshot.keepalived, Seen) and not snapshot.keepalived.value:
         yield Event("VIP-111", {"node": snapshot.node})
+
+
+def _plumbing(snapshot: Snapshot) -> Iterator[Event]:
+    if isinstance(snapshot.plumbing, Seen) and not snapshot.plumbing.value:
+        yield Event("VIP-113", {"node": snapshot.node})
 
 
 def _foreign(snapshot: Snapshot) -> Iterator[Event]:
