@@ -25,6 +25,7 @@ PEER_ANSWER_SECONDS = 150.0
 
 Word = TypeVar("Word", bound=BaseModel)
 AskPeer = Callable[[str, Mapping[str, object], float], Awaitable[Mapping[str, object]]]
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Status = Callable[[], Mapping[str, object]]
 
 
@@ -149,7 +150,9 @@ class ControlServer:
         self._control = control
         self._status = status
         self._ask_peer = ask_peer
-        app = web.Application(client_max_size=REQUEST_MAX, middlewares=[_as_json])
+        self._under_way = 0
+        middlewares = [self._counted, _as_json]
+        app = web.Application(client_max_size=REQUEST_MAX, middlewares=middlewares)
         app.router.add_get("/status", self._get_status)
         app.router.add_post("/move", self._post_move)
         app.router.add_post("/maintenance", self._post_maintenance)
@@ -163,6 +166,19 @@ class ControlServer:
         site = web.UnixSite(self._runner, str(CONTROL_SOCKET))
         await site.start()
         CONTROL_SOCKET.chmod(0o600)
+
+    @property
+    def busy(self) -> bool:
+        """Tell whether somebody waits for an answer."""
+        return self._under_way > 0
+
+    @web.middleware
+    async def _counted(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        self._under_way += 1
+        try:
+            return await handler(request)
+        finally:
+            self._under_way -= 1
 
     async def stop(self) -> None:
         """Stop listening."""
@@ -190,9 +206,6 @@ async def _body(request: web.Request) -> object:
         return await request.json()
     except ValueError as error:
         raise UsageError("the request is not JSON") from error
-
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 @web.middleware

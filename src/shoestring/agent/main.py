@@ -21,7 +21,7 @@ from shoestring.agent.node_work import node_work
 from shoestring.agent.pairing import Pairing
 from shoestring.agent.stopped import clear_left_overs
 from shoestring.agent.store import Store
-from shoestring.config.load import PAIR_FILE, config_hash, parse, read_text
+from shoestring.config.load import config_hash, in_force, parse, read_text
 from shoestring.config.model import Config, MariadbCheck
 from shoestring.core.action import Action
 from shoestring.core.errors import PeerError, ShoestringError
@@ -43,7 +43,7 @@ from shoestring.vip.checks import Probes, Runner, watch_ports
 from shoestring.vip.observe import AdvertListener, Fifo, Keepalived, Plumbing, VipObserver
 from shoestring.vip.score import PEER_FRESH_SECONDS
 
-DRIFT_SECONDS = 20.0
+DRIFT_SECONDS = 5.0
 CHANGED_SECONDS = 0.5
 UNIT_SECONDS = 1.0
 STATUS_SECONDS = 1.0
@@ -75,6 +75,7 @@ class Agent:
         self.server = PeerServer(self.identity, self._for_peer)
         self.client = self._client()
         self.control = Control(config, self.node, self.loop, self.board, self._ask_peer)
+        self.control_server = ControlServer(self.control, self.status, self._ask_peer)
         self._hash = hash_
         self._paired = self.identity.is_paired
         self._weight: tuple[object, ...] = ()
@@ -159,7 +160,7 @@ class Agent:
         await asyncio.to_thread(clear_left_overs)
         fifo, adverts = Fifo(self.vips), AdvertListener(self.config, self.node, self.board)
         keepalived = Keepalived(DEBIAN, self.vips, self.board)
-        server = ControlServer(self.control, self.status, self._ask_peer)
+        server = self.control_server
         address = str(self.config.nodes[self.node].address[0])
         pairing = Pairing(self.identity, address, self.config.peer.port + 1)
         self.loop.tell(Event("AGT-601", {"version": __version__, "node": self.node}))
@@ -240,14 +241,14 @@ class Agent:
         """Become the agent of the new pair.toml, or of the new peer, once nothing is under way."""
         while True:
             await asyncio.sleep(CHANGED_SECONDS)
-            if not self.server.busy and await self._has_changed():
+            if not self.server.busy and not self.control_server.busy and await self._has_changed():
                 raise _BecomeNewError
 
     async def _has_changed(self) -> bool:
         if self.identity.is_paired != self._paired:
             return True
         try:
-            text = read_text()
+            text = read_text(in_force())
             if config_hash(text) == self._hash:
                 return False
             own_node(parse(text), await self.netlink.addresses())
@@ -288,8 +289,8 @@ def run() -> None:
     logging.getLogger("asyncio").setLevel(logging.ERROR)
     logging.getLogger("aiohttp").setLevel(logging.ERROR)
     try:
-        text = read_text(PAIR_FILE)
-        config = parse(text, str(PAIR_FILE))
+        text = read_text(in_force())
+        config = parse(text, str(in_force()))
         addresses = once(Netlink.addresses)
         own_node(config, addresses)
     except ShoestringError as error:

@@ -30,10 +30,28 @@ def command(yes: bool, as_json: bool) -> None:
         _done("nothing to change", as_json=as_json, changed=False)
         return
     _agree(plan, yes=yes)
-    apply_pair(plan, ask_peer, lambda line: _tell(line, began))
+    apply_pair(plan, ask_peer, lambda line: _tell(line, began), _settled)
     _settle(plan, lambda line: _tell(line, began))
     _done(
         f"applied to both nodes in {time.monotonic() - began:.1f} s", as_json=as_json, changed=True
+    )
+
+
+def _settled(node: str, config_hash: str) -> None:
+    """Wait until a node's agent goes by the new file, and the two agents talk."""
+    until = time.monotonic() + SETTLE_SECONDS
+    while time.monotonic() < until:
+        try:
+            reports = (ask("GET", "/status")["report"], ask("GET", "/status")["peer"])
+        except ShoestringError:
+            continue
+        found = {r["node"]: r["config_hash"] for r in reports if r is not None}
+        if len(found) == 2 and found[node] == config_hash:
+            return
+        time.sleep(0.05)
+    raise ApplyError(
+        f"the agent of {node} does not go by the new pair.toml after {SETTLE_SECONDS:g} s",
+        hint=f"on {node}: journalctl -u shoestring-agent",
     )
 
 

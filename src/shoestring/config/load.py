@@ -15,6 +15,7 @@ from shoestring.config.model import CHECK_KINDS, Config, Failover, Node, Pair, P
 from shoestring.core.errors import ConfigError, Problem
 
 PAIR_FILE = Path("/etc/shoestring/pair.toml")
+APPLIED_FILE = Path("/var/lib/shoestring/pair.toml")
 SIZE_MAX = 256 * 1024
 
 _TABLES: Mapping[str, type[BaseModel]] = {
@@ -52,6 +53,14 @@ def read_text(path: Path = PAIR_FILE) -> str:
             str(path), [Problem(str(path), "a larger file", f"{SIZE_MAX} bytes at most")]
         )
     return text
+
+
+def in_force() -> Path:
+    """Return the file that a node goes by: what was last applied, or pair.toml before that.
+
+    An edit of pair.toml changes nothing until it is applied.
+    """
+    return APPLIED_FILE if APPLIED_FILE.exists() else PAIR_FILE
 
 
 def parse(text: str, source: str = "pair.toml") -> Config:

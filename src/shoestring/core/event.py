@@ -206,6 +206,13 @@ CATALOGUE: Mapping[str, Kind] = {
             "shoestring plan -v shows the difference; shoestring apply settles it.",
         ),
         Kind(
+            "CFG-502",
+            Level.WARNING,
+            "pair.toml on {node} has edits that are not applied",
+            "An edit changes nothing until it is applied: both nodes go on by the old text.",
+            "shoestring plan, then shoestring apply",
+        ),
+        Kind(
             "AGT-601",
             Level.OK,
             "agent {version} started on {node}",

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 
 SECONDS_MAX = 600
 REQUESTS_MAX = 400_000
+DOWNLOAD_SECONDS_MAX = 25
 Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 Row = tuple[float, float, bool, str, bool]
 
@@ -87,7 +88,7 @@ class Crowd:
         began = time.monotonic()
         ok = False
         with contextlib.suppress(OSError, TimeoutError, ValueError, asyncio.IncompleteReadError):
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(DOWNLOAD_SECONDS_MAX):
                 connection = await asyncio.open_connection(self.plan.address, self.plan.port)
                 status, _, _ = await ask(connection, path, keeps=False)
                 ok = status == 200

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shoestring.config.load import PAIR_FILE
+from shoestring.config.load import APPLIED_FILE, PAIR_FILE
 from shoestring.config.model import Config
 from shoestring.core.platform import Platform
 from shoestring.core.rendered import Rendered
@@ -14,7 +14,8 @@ AGENT_UNIT = "shoestring-agent.service"
 
 def files(config: Config, text: str, node: str, platform: Platform) -> tuple[Rendered, ...]:
     """Return every file of a node; pair.toml first, byte for byte as the administrator wrote it."""
-    return (Rendered(str(PAIR_FILE), text, "shoestring"), *render(config, node, platform))
+    own = (str(PAIR_FILE), str(APPLIED_FILE))
+    return (*(Rendered(path, text, "shoestring") for path in own), *render(config, node, platform))
 
 
 def units(platform: Platform) -> tuple[str, ...]:

@@ -61,10 +61,14 @@ def plan_pair(text: str, ask_peer: AskPeer) -> PairPlan:
 
 
 Tell = Callable[[str], None]
+Settled = Callable[[str, str], None]
 
 
-def apply_pair(plan: PairPlan, ask_peer: AskPeer, tell: Tell) -> None:
-    """Apply both nodes; when one fails, the other is put back too. Raises ApplyError."""
+def apply_pair(plan: PairPlan, ask_peer: AskPeer, tell: Tell, settled: Settled) -> None:
+    """Apply both nodes; when one fails, the other is put back too. Raises ApplyError.
+
+    settled: called with a node and the hash of its new file; waits until its agent goes by it.
+    """
     if plan.refusals:
         raise ApplyError("nothing was changed: " + "; ".join(plan.refusals))
     done: list[tuple[NodePlan, str]] = []
@@ -76,6 +80,7 @@ def apply_pair(plan: PairPlan, ask_peer: AskPeer, tell: Tell) -> None:
             _put_back(plan, done, ask_peer, tell)
             raise ApplyError(error.message, hint=error.hint) from error
         done.append((node, backup))
+        settled(node.node, node.config_hash)
         tell(f"{node.node}: verified" + (f", copy kept as {backup}" if backup else ""))
 
 

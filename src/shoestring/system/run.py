@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import shlex
+import signal
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -64,6 +66,7 @@ async def run_async(
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             env=_environment(None),
+            start_new_session=True,
         )
     except OSError as error:
         raise _cannot_start(argv, error) from error
@@ -74,7 +77,9 @@ async def run_async(
         raise _too_slow(argv, timeout_seconds) from error
     finally:
         if process.returncode is None:
-            process.kill()
+            # The whole group: a child that is left would keep our end of its pipes open.
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
             await process.wait()
     return _checked(argv, Result(process.returncode or 0, _text(out), _text(err)), check)
 

@@ -15,6 +15,8 @@ from shoestring.core.seen import Seen, Unseen
 from shoestring.core.snapshot import Snapshot
 from shoestring.vip.score import fresh_peer
 
+PAIR_TOML = "/etc/shoestring/pair.toml"
+
 
 def problem_key(event: Event) -> str:
     """Return what makes a problem the same one in the next tick."""
@@ -84,6 +86,10 @@ def _maintenance(memory: Memory, snapshot: Snapshot) -> Iterator[Event]:
 
 
 def _drift(snapshot: Snapshot) -> Iterator[Event]:
-    if isinstance(snapshot.drift, Seen) and snapshot.drift.value:
-        files = ", ".join(snapshot.drift.value)
-        yield Event("CFG-501", {"node": snapshot.node, "files": files})
+    if not isinstance(snapshot.drift, Seen):
+        return
+    edited = [file for file in snapshot.drift.value if file != PAIR_TOML]
+    if edited:
+        yield Event("CFG-501", {"node": snapshot.node, "files": ", ".join(edited)})
+    if PAIR_TOML in snapshot.drift.value:
+        yield Event("CFG-502", {"node": snapshot.node})
