@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 import socket
 import time
+from pathlib import Path
 
 import pytest
 
@@ -18,6 +20,9 @@ from shoestring.system.run import run
 pytestmark = pytest.mark.lab
 
 
+GOLDEN = Path(__file__).parent.parent / "golden" / "expected"
+
+
 def problem_codes(host: Host) -> set[str]:
     return {problem["code"] for problem in host.status().get("problems", [])}
 
@@ -28,6 +33,17 @@ def test_status_says_ok_on_both_and_fits_80_columns(alpha: Host, beta: Host, sho
         assert "OK" in said.splitlines()[0]
         assert "HOLDS" in said
         assert all(len(line) <= 100 for line in said.splitlines())
+
+
+def test_the_engines_accept_every_golden_file(alpha: Host):
+    root, inside = alpha.place.root("alpha") / "root/golden", "/root/golden"
+    shutil.copytree(GOLDEN, root, dirs_exist_ok=True)
+    conf = f"{inside}/debian/alpha/etc/keepalived/keepalived.conf"
+    alpha.run(["keepalived", "--config-test", f"--use-file={conf}"])
+    for name in ("debian/alpha/etc/shoestring/firewall.nft", "hand-hook.nft", "hand-drain.nft"):
+        alpha.run(["nft", "--check", "-f", f"{inside}/{name}"])
+    alpha.run(["apachectl", "-t"])
+    alpha.run(["systemd-analyze", "verify", "/usr/lib/systemd/system/shoestring-agent.service"])
 
 
 def test_status_without_the_agent(pair: Lab, alpha: Host, shoestring):

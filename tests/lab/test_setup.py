@@ -179,6 +179,21 @@ def test_beside_a_firewall_that_drops_by_default(bare: Lab, shoestring):
     assert shoestring(bare.hosts["alpha"], "plan").startswith("nothing to change")
 
 
+def test_beside_firewalld(bare: Lab, shoestring):
+    for host in bare.hosts.values():
+        host.run(["ufw", "disable"])
+        host.run(["systemctl", "start", "firewalld"])
+        for words in ("--add-service=http", "--add-port=7432-7433/tcp"):
+            host.run(["firewall-cmd", words])
+    wait_until(bare._agents_talk, 30, "the agents talk through firewalld")
+    assert "firewall-cmd" in shoestring(bare.hosts["alpha"], "plan")
+    shoestring(bare.hosts["alpha"], "apply", "--yes")
+    bare.wait_serving()
+    assert shoestring(bare.hosts["beta"], "plan").startswith("nothing to change")
+    for host in bare.hosts.values():
+        host.run(["systemctl", "stop", "firewalld"])
+
+
 def test_removing_the_package_leaves_the_services(bare: Lab):
     host = bare.hosts["beta"]
     host.run(["dpkg", "--remove", "shoestring"])

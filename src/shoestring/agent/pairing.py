@@ -16,7 +16,7 @@ from shoestring.core.errors import ConfigError, PairingError
 from shoestring.peer.identity import CERTIFICATE_MAX, Identity
 from shoestring.peer.invitation import current, redeem
 
-LOOK_SECONDS = 0.2
+LOOK_SECONDS = 0.5
 BODY_MAX = 16 * 1024
 
 

@@ -20,7 +20,7 @@ PACKAGES = (
     *("systemd", "systemd-sysv", "dbus", "iproute2", "iputils-ping", "procps", "psmisc", "kmod"),
     *("python3", "openssl", "util-linux", "less", "tcpdump", "curl"),
     *("keepalived", "apache2", "mariadb-server", "nftables", "git", "openssh-server"),
-    *("php8.2-fpm", "php8.2-mysql", "monitoring-plugins-basic", "ufw"),
+    *("php8.2-fpm", "php8.2-mysql", "monitoring-plugins-basic", "ufw", "firewalld"),
 )
 MODULES = ("proxy_fcgi", "setenvif", "ratelimit", "rewrite")
 UNWANTED = ("systemd-networkd.service", "systemd-networkd-wait-online.service", "apt-daily.timer")
@@ -114,6 +114,7 @@ def _build_layer(base: Path, layer: Path, package: Path) -> None:
         _inside(root, ["a2enmod", "--quiet", *MODULES])
         _inside(root, ["a2enconf", "--quiet", "php8.2-fpm"])
         _inside(root, ["systemctl", "enable", "--quiet", "lab-network", "lab-database"])
+        _inside(root, ["systemctl", "disable", "--quiet", "firewalld"])
         _inside(root, ["systemctl", "mask", "--quiet", *UNWANTED])
     finally:
         run(["umount", str(root)], check=False)

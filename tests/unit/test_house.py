@@ -1,0 +1,53 @@
+"""The rules of the house, as far as a machine can see them."""
+
+from __future__ import annotations
+
+import ast
+import statistics
+from collections.abc import Iterator
+from pathlib import Path
+
+from shoestring.config.document import reference
+from shoestring.core.event import CATALOGUE
+
+ROOT = Path(__file__).parents[2]
+SOURCES = sorted((ROOT / "src").rglob("*.py"))
+
+
+def functions() -> Iterator[tuple[str, int]]:
+    for path in SOURCES:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                assert node.end_lineno is not None
+                yield f"{path.name}:{node.name}", node.end_lineno - node.lineno + 1
+
+
+def test_functions_are_short():
+    lengths = dict(functions())
+    assert max(lengths.values()) <= 70, max(lengths, key=lengths.__getitem__)
+    assert statistics.median(lengths.values()) <= 10
+
+
+def test_files_are_one_thing():
+    for path in SOURCES:
+        assert len(path.read_text().splitlines()) <= 500, path
+
+
+def test_the_reference_is_made_from_the_model():
+    assert (ROOT / "docs/reference/configuration.md").read_text() == reference()
+
+
+def test_each_event_has_a_runbook_and_nothing_else_has():
+    there = {path.stem for path in (ROOT / "docs/runbooks").glob("*-[0-9]*.md")}
+    assert there == set(CATALOGUE)
+
+
+def test_the_lock_is_what_the_project_asks_for():
+    locked = (ROOT / "packaging/requirements.lock").read_text()
+    for name in ("aiohttp", "click", "jinja2", "pydantic", "pymysql", "pyroute2", "rich"):
+        assert f"\n{name}==" in locked
+    assert locked.count("--hash=sha256:") == locked.count("==")
+    dependencies = (ROOT / "docs/dependencies.md").read_text().lower()
+    for line in locked.splitlines():
+        if "==" in line:
+            assert f"`{line.split('==')[0]}`" in dependencies, line
