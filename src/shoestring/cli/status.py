@@ -8,7 +8,7 @@ import click
 from rich.live import Live
 
 from shoestring.cli.client import status
-from shoestring.cli.output import console, json_option, print_json, talk
+from shoestring.cli.output import console, json_option, print_json
 from shoestring.show.status import STYLES, View, table, view
 from shoestring.show.status import as_json as to_json
 
@@ -45,7 +45,7 @@ def show(shown: View) -> None:
 
 def _watch() -> None:
     try:
-        with Live(console=talk(), refresh_per_second=4) as live:
+        with Live(console=console(), refresh_per_second=4) as live:
             while True:
                 shown = view(status())
                 made = table(shown)

@@ -55,13 +55,14 @@ def _table(title: str, table: BaseModel) -> Iterator[str]:
         value = getattr(table, key)
         given = "" if key in table.model_fields_set else " (default)"
         yield f"# {field.description}{given}"
+        if key == "address" and len(value) == 1:
+            value = value[0]
         yield f"# {key} =" if value is None else f"{key} = {_toml(value)}"
 
 
 def _toml(value: Any) -> str:
     if isinstance(value, tuple):
-        items = [_toml(item) for item in value]
-        return items[0] if len(items) == 1 and "." in items[0] else f"[{', '.join(items)}]"
+        return f"[{', '.join(_toml(item) for item in value)}]"
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int | float):

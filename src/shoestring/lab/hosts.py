@@ -194,9 +194,9 @@ class Host:
 
     def remove(self) -> None:
         """Remove all that is left of the host."""
-        if self.folder.exists():
-            self.power_off()
-            self.clear_grave()
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.power_off()
+        self.clear_grave()
         for mount in (self.place.root(self.node), self.folder / "full"):
             run(["umount", "--lazy", str(mount)], check=False)
         shutil.rmtree(self.folder, ignore_errors=True)

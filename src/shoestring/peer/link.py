@@ -113,7 +113,6 @@ class PeerServer:
                 if self._report:
                     async with asyncio.timeout(SEND_SECONDS):
                         await socket.send_bytes(self._report)
-                    continue
         with contextlib.suppress(ConnectionError, TimeoutError):
             await socket.close()
 
