@@ -27,6 +27,8 @@ def rendered() -> Iterator[tuple[str, str]]:
                 yield f"debian/{node}{file.path}", file.text
     for file in render(CONFIG, "alpha", RHEL):
         yield f"rhel/alpha{file.path}", file.text
+    six = parse(pair_toml() + '[vips.six]\naddress = "2001:db8::200/64"\nprefer = "beta"\n')
+    yield "with-ipv6-alone/keepalived.conf", render(six, "alpha", DEBIAN)[0].text
     peers = {4: "198.51.100.12", 6: "2001:db8::12"}
     for method in ("hook", "drain"):
         yield f"hand-{method}.nft", hand_table("live", CONFIG.vips["live"], "host0", method, peers)

@@ -39,7 +39,8 @@ def test_the_engines_accept_every_golden_file(alpha: Host):
     root, inside = alpha.place.root("alpha") / "root/golden", "/root/golden"
     shutil.copytree(GOLDEN, root, dirs_exist_ok=True)
     conf = f"{inside}/debian/alpha/etc/keepalived/keepalived.conf"
-    alpha.run(["keepalived", "--config-test", f"--use-file={conf}"])
+    for file in (conf, f"{inside}/with-ipv6-alone/keepalived.conf"):
+        alpha.run(["keepalived", "--config-test", f"--use-file={file}"])
     for name in ("debian/alpha/etc/shoestring/firewall.nft", "hand-hook.nft", "hand-drain.nft"):
         alpha.run(["nft", "--check", "-f", f"{inside}/{name}"])
     alpha.run(["apachectl", "-t"])
