@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 
 from shoestring.core.seen import Seen, Unseen
 from shoestring.core.snapshot import Advert, CheckSeen, NodeReport, VipSeen
-from shoestring.system.clock import boot_seconds
 
 
 @dataclass
@@ -31,9 +30,7 @@ class Board:
         self.nudged.set()
 
     def lose_peer(self, why: str) -> None:
-        """Note that the peer cannot be heard; the time of its falling silent is kept."""
+        """Note that the peer cannot be heard; the time of its last word is kept."""
         if isinstance(self.peer, Seen):
-            self.peer = Unseen(why, boot_seconds())
             self.nudge()
-        else:
-            self.peer = Unseen(why, self.peer.at)
+        self.peer = Unseen(why, self.peer.at)

@@ -317,7 +317,7 @@ def _target(config: Config, memory: Memory, snapshot: Snapshot, vip: str, old: V
         return Target(full_score(config, memory), "score of this node", old)
     score = fault_score(config, memory.checks)
     if not _peer_is_fitter(config, memory, snapshot, vip, old):
-        return Target(*_held_value(memory, score, old), old)
+        return Target(*_held_value(memory, snapshot, score, old), old)
     if _budget_is_spent(config, snapshot, old):
         return Target(STICKY, _SPENT, old)
     moves = (*_recent_moves(config, snapshot, old), snapshot.now)
@@ -325,10 +325,14 @@ def _target(config: Config, memory: Memory, snapshot: Snapshot, vip: str, old: V
     return Target(FAULT, "the other node is fitter", old)
 
 
-def _held_value(memory: Memory, score: int, old: VipMemory) -> tuple[int, str]:
-    silent, held = memory.peer_silent_since, old.held_since
-    fresh = silent is not None and held is not None and held > silent and memory.peer_seen
-    if fresh:
+def _held_value(memory: Memory, snapshot: Snapshot, score: int, old: VipMemory) -> tuple[int, str]:
+    """Return the holder's value; a little more if the peer has not said a word since it took over.
+
+    Such a holder announced itself last, so visitors know the address here. If the peer is only cut
+    off and believes that it still holds, this one must win the moment the cable is back.
+    """
+    last_word = snapshot.peer.at if memory.peer_seen else 0.0
+    if old.held_since is not None and 0 < last_word < old.held_since:
         return score + STICKY + FRESH, "score of the holder, taken while the peer was silent"
     return score + STICKY, "score of the holder"
 
