@@ -53,6 +53,7 @@ def test_status_without_the_agent(pair: Lab, alpha: Host, shoestring):
     assert "DEAD" in said
     assert "systemctl restart shoestring-agent" in said
     assert "live on alpha" in said
+    assert alpha.run(["cat", "/run/shoestring/track/live"]).out == "10\n", "the mild penalty"
     assert pair.holder() == "alpha"
 
 

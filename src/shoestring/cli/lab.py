@@ -179,25 +179,24 @@ def _heal(name: str) -> None:
 
 @command.command("drill")
 @lab_option
-@json_option
 @click.option("--rounds", default=3, type=click.IntRange(1, 100), help="Rounds a scenario.")
 @click.option("--scenario", "scenarios", multiple=True, help="Only this one; may be repeated.")
 @click.option("--rival", is_flag=True, help="Hit the tutorial's keepalived.conf as well.")
-@click.option("--file", "file", type=click.Path(path_type=Path), help="Write the JSON here.")
+@click.option(
+    "--json",
+    "file",
+    type=click.Path(path_type=Path, allow_dash=True),
+    help="Write every round to this file as JSON; - prints it.",
+)
 def _drill(
-    name: str,
-    as_json: bool,
-    rounds: int,
-    scenarios: tuple[str, ...],
-    rival: bool,
-    file: Path | None,
+    name: str, rounds: int, scenarios: tuple[str, ...], rival: bool, file: Path | None
 ) -> None:
     """Let visitors meet each fault, and measure what they see."""
     need_root()
     results = drill(name, scenarios, rounds, package(), teller(), rival=rival)
-    if file:
-        file.write_text(results_json(results))
-    if as_json:
+    if str(file) == "-":
         click.echo(results_json(results), nl=False)
-    else:
-        console().print(results_table(results))
+        return
+    if file is not None:
+        file.write_text(results_json(results))
+    console().print(results_table(results))
