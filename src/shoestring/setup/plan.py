@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -113,7 +113,7 @@ def plan_node(text: str, platform: Platform = DEBIAN, *, listen: bool = True) ->
     )
 
 
-def _file(rendered: Rendered, hashes: dict[str, str] | object) -> FileChange:
+def _file(rendered: Rendered, hashes: Mapping[str, str]) -> FileChange:
     path = Path(rendered.path)
     if rendered.link_to:
         is_there = path.is_symlink() and path.resolve() == Path(rendered.link_to).resolve()
@@ -124,7 +124,7 @@ def _file(rendered: Rendered, hashes: dict[str, str] | object) -> FileChange:
     now = read_bounded(path)
     if now == rendered.text:
         return FileChange(rendered.path, "same", rendered.engine, drift=False, diff="")
-    known = hashes.get(rendered.path) if isinstance(hashes, dict) else None
+    known = hashes.get(rendered.path)
     drift = now is not None and known is not None and manifest.text_hash(now) != known
     what: What = "add" if now is None else "change"
     return FileChange(rendered.path, what, rendered.engine, drift, _diff(rendered, now or ""))

@@ -17,7 +17,6 @@ from shoestring.core.event import CATALOGUE
 from shoestring.core.level import Level, worst
 
 Document = Mapping[str, Any]
-STALE_SECONDS = 5.0
 STYLES = {
     Level.OK: "green",
     Level.WARNING: "yellow",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from shoestring.system.files import read_bounded, write_atomic
@@ -43,8 +43,3 @@ def _differs(path: str, known: str) -> bool:
     except (OSError, ValueError):
         return True
     return text is None or text_hash(text) != known
-
-
-def kept(hashes: Mapping[str, str], paths: Iterable[str]) -> dict[str, str]:
-    """Return the part of a manifest that speaks of these paths."""
-    return {path: hashes[path] for path in paths if path in hashes}

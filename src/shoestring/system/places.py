@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-ETC = Path("/etc/shoestring")
 RUN = Path("/run/shoestring")
 STATE = Path("/var/lib/shoestring")
 
