@@ -35,7 +35,7 @@ from shoestring.system.run import run_async
 from shoestring.system.systemd import unit_state
 
 RETRY_SECONDS = 0.02
-PORTS_SECONDS = 0.1
+PORTS_SECONDS = 0.15
 BODY_MAX = 256 * 1024
 STREAK_MAX = 1_000_000
 
