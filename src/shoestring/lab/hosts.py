@@ -120,7 +120,7 @@ class Host:
         leader = self.leader()
         if leader is None:
             raise LabError(f"{self.node} is off", hint="shoestring lab heal")
-        return ["nsenter", "--target", str(leader), "--all", "--wd=/root", "--", *argv]
+        return ["nsenter", "--target", str(leader), "--all", "--wdns=/root", "--", *argv]
 
     def run(
         self, argv: Sequence[str], *, check: bool = True, timeout_seconds: float = 60
