@@ -68,6 +68,17 @@ def test_a_failed_request_in_a_planned_move_falls_short():
     assert [figure.holds for figure in found if "failed" in figure.name] == [False]
 
 
+def test_a_scenario_that_was_not_run_has_no_figure():
+    found = figures([made("apache-stop", 0.1)], None, 0)
+    assert all(figure.name.startswith("apache-stop") for figure in found)
+
+
+def test_two_holders_fall_short():
+    round_ = Round("keepalived-kill", "shoestring", 1, 9, 0, 0.3, 0.1, "alpha", "beta", 0.2)
+    found = {figure.name: figure.holds for figure in figures([round_], None, 0)}
+    assert found["keepalived-kill: two holders"] is False
+
+
 def test_the_scenarios_are_those_of_the_drill():
     assert list(SCENARIOS) == [
         "apache-stop",

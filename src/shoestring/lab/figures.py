@@ -41,8 +41,8 @@ STAYS = ("agent-kill", "agent-stop", "agent-upgrade", "busy-cpu", "node-return")
 def figures(rounds: Sequence[Round], cost: Cost | None, up_seconds: float) -> list[Figure]:
     """Return every line of the table that these rounds can fill."""
     found = [*_outages(rounds), *_quiet(rounds), *_planned(rounds)]
-    if rounds:
-        found.append(_two_holders(rounds))
+    if killed := _of(rounds, "keepalived-kill"):
+        found.append(_two_holders(killed))
     if cost is not None:
         found.append(_most("agent resident", cost.resident_mib, "MiB", 90))
         found.append(_most("agent processor at rest", cost.core_percent, "% of a core", 2))
@@ -111,9 +111,8 @@ def _planned(rounds: Sequence[Round]) -> Iterator[Figure]:
     yield Figure(name, moved, "moves", f"{len(ours)}", moved == len(ours))
 
 
-def _two_holders(rounds: Sequence[Round]) -> Figure:
-    killed = _of(rounds, "keepalived-kill")
-    longest = max((r.two_holders_seconds for r in killed), default=0.0)
+def _two_holders(killed: Sequence[Round]) -> Figure:
+    longest = max(r.two_holders_seconds for r in killed)
     return _most("keepalived-kill: two holders", longest, "s", 0)
 
 
