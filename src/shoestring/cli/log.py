@@ -26,4 +26,6 @@ def command(number: int, as_json: bool) -> None:
         kind = item.event.kind()
         when = datetime.fromtimestamp(item.wall, UTC).strftime("%Y-%m-%d %H:%M:%S")
         line = f"{when} {kind.level.name:8} {kind.code:8} {item.event.sentence()}"
-        out.print(line, style=STYLES[kind.level] if kind.level else "", markup=False)
+        out.print(
+            line, style=STYLES[kind.level] if kind.level else "", markup=False, soft_wrap=True
+        )

@@ -17,7 +17,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON."
 def console() -> Console:
     """Return the terminal: colours only where there is one, 80 columns where there is none."""
     found = Console(highlight=False, soft_wrap=False)
-    return found if found.is_terminal else Console(highlight=False, width=100, no_color=True)
+    return found if found.is_terminal else Console(highlight=False, width=80, no_color=True)
 
 
 def talk() -> Console:
