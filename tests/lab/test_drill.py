@@ -31,6 +31,7 @@ def test_no_outage_and_no_move(serving: Lab, name: str):
     done = run_round(Contender(serving), SCENARIOS[name], 1)
     assert done.failed_requests == 0
     assert done.served_after == done.served_before
+    assert done.holder_changes == 0, "to and fro counts too"
 
 
 def test_a_planned_move_that_no_visitor_notices(serving: Lab):

@@ -5,7 +5,13 @@ from __future__ import annotations
 from shoestring.lab.cost import Cost
 from shoestring.lab.figures import figures
 from shoestring.lab.holders import Sample
-from shoestring.lab.measure import Request, outage_seconds, served, two_holders_seconds
+from shoestring.lab.measure import (
+    Request,
+    holder_changes,
+    outage_seconds,
+    served,
+    two_holders_seconds,
+)
 from shoestring.lab.scenarios import SCENARIOS
 from shoestring.lab.table import Round, median_outage, worst_outage
 
@@ -41,6 +47,12 @@ def test_two_holders_are_counted_between_the_bounds_alone():
     samples = [Sample(0, ("alpha",)), Sample(1, ("alpha", "beta")), Sample(3, ("beta",))]
     assert two_holders_seconds(samples, 2.0, 10.0) == 1.0
     assert two_holders_seconds(samples, 5.0, 10.0) == 0.0
+
+
+def test_to_and_fro_are_two_changes():
+    samples = [Sample(0, ("alpha",)), Sample(2, ("beta",)), Sample(2.5, ("alpha",))]
+    assert holder_changes(samples, 1.0, 10.0) == 2
+    assert holder_changes(samples, 3.0, 10.0) == 0
 
 
 def made(scenario: str, outage: float | None, contender: str = "shoestring", failed: int = 0):

@@ -15,7 +15,13 @@ from shoestring.lab.faults import heal_all, heal_host, inflict, plug_cable, powe
 from shoestring.lab.holders import Watch
 from shoestring.lab.hosts import wait_until
 from shoestring.lab.labs import Lab
-from shoestring.lab.measure import Request, outage_seconds, served, two_holders_seconds
+from shoestring.lab.measure import (
+    Request,
+    holder_changes,
+    outage_seconds,
+    served,
+    two_holders_seconds,
+)
 from shoestring.lab.place import LIVE
 from shoestring.lab.scenarios import SCENARIOS, Scenario
 from shoestring.lab.table import Round
@@ -212,6 +218,7 @@ def run_round(contender: Contender, scenario: Scenario, number: int) -> Round:
         served_before=served(r for r in requests if r.ended < fault),
         served_after=served(after),
         two_holders_seconds=both,
+        holder_changes=holder_changes(watch.samples, fault, end),
     )
 
 

@@ -88,8 +88,8 @@ def _quiet(rounds: Sequence[Round]) -> Iterator[Figure]:
     for name in STAYS:
         ours = _of(rounds, name)
         if ours:
-            moves = sum(r.served_before != r.served_after for r in ours)
-            yield _most(f"{name}: moves in {len(ours)} rounds", moves, "moves", 0)
+            moves = sum(r.holder_changes for r in ours)
+            yield _most(f"{name}: holder changes in {len(ours)} rounds", moves, "changes", 0)
 
 
 def _planned(rounds: Sequence[Round]) -> Iterator[Figure]:

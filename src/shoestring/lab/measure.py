@@ -51,6 +51,11 @@ def served(requests: Iterable[Request]) -> str:
     return counted.most_common(1)[0][0] if counted else ""
 
 
+def holder_changes(samples: Sequence[Sample], since: float, until: float) -> int:
+    """Return how often who holds the address changed, to and fro counted as two."""
+    return sum(since < sample.at <= until for sample in samples[1:])
+
+
 def two_holders_seconds(samples: Sequence[Sample], since: float, until: float) -> float:
     """Return how long both nodes held the address between two instants."""
     total = 0.0

@@ -26,11 +26,14 @@ class Round:
     served_before: str
     served_after: str
     two_holders_seconds: float
+    holder_changes: int = 0
 
 
 def results_json(rounds: Iterable[Round]) -> str:
     """Return the rounds as a JSON list."""
-    return json.dumps([asdict(each) for each in rounds], indent=1) + "\n"
+    rows = [asdict(each) for each in rounds]
+    kept = [{k: v for k, v in row.items() if k != "holder_changes"} for row in rows]
+    return json.dumps(kept, indent=1) + "\n"
 
 
 def median_outage(rounds: Sequence[Round]) -> float | None:
