@@ -29,18 +29,20 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Status = Callable[[], Mapping[str, object]]
 
 
-class _Word(BaseModel):
+class StrictWord(BaseModel):
+    """A request's body: unknown keys and other types are refused."""
+
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
-class MoveWord(_Word):
+class MoveWord(StrictWord):
     """The body of POST /move."""
 
     vip: Annotated[str, Field(max_length=40)]
     node: Annotated[str, Field(max_length=40)]
 
 
-class MaintenanceWord(_Word):
+class MaintenanceWord(StrictWord):
     """The body of POST /maintenance."""
 
     on: bool
@@ -48,7 +50,7 @@ class MaintenanceWord(_Word):
     node: Annotated[str, Field(max_length=40)]
 
 
-class PeerWord(_Word):
+class PeerWord(StrictWord):
     """The body of POST /peer."""
 
     verb: Annotated[str, Field(max_length=40)]
@@ -116,9 +118,9 @@ class Control:
     async def for_peer(self, verb: str, body: Mapping[str, object]) -> Mapping[str, object] | None:
         """Do what the peer asks of this slice; None for a verb that is not ours."""
         if verb == "move":
-            return await self.move(_parsed(MoveWord, body))
+            return await self.move(parsed(MoveWord, body))
         if verb == "maintenance":
-            word = _parsed(MaintenanceWord, body)
+            word = parsed(MaintenanceWord, body)
             if word.node != self._node:
                 raise PeerError(f"this node is {self._node}, not {word.node}")
             return await self.maintenance(word)
@@ -134,7 +136,8 @@ async def _until_decided(events: asyncio.Queue[Event]) -> Mapping[str, object]:
             return {"done": done, "code": event.code, "sentence": event.sentence(), **facts}
 
 
-def _parsed(model: type[Word], body: object) -> Word:
+def parsed(model: type[Word], body: object) -> Word:
+    """Return a request's body as its model; raises UsageError naming what is wrong."""
     try:
         return model.model_validate(body)
     except ValidationError as error:
@@ -146,7 +149,9 @@ def _parsed(model: type[Word], body: object) -> Word:
 class ControlServer:
     """Serves `Control` on the unix socket."""
 
-    def __init__(self, control: Control, status: Status, ask_peer: AskPeer) -> None:
+    def __init__(
+        self, control: Control, status: Status, ask_peer: AskPeer, routes: list[web.RouteDef]
+    ) -> None:
         self._control = control
         self._status = status
         self._ask_peer = ask_peer
@@ -157,6 +162,7 @@ class ControlServer:
         app.router.add_post("/move", self._post_move)
         app.router.add_post("/maintenance", self._post_maintenance)
         app.router.add_post("/peer", self._post_peer)
+        app.router.add_routes(routes)
         self._runner = web.AppRunner(app, access_log=None)
 
     async def start(self) -> None:
@@ -188,20 +194,21 @@ class ControlServer:
         return web.json_response(dict(self._status()))
 
     async def _post_move(self, request: web.Request) -> web.Response:
-        word = _parsed(MoveWord, await _body(request))
+        word = parsed(MoveWord, await body_of(request))
         return web.json_response(dict(await self._control.move(word)))
 
     async def _post_maintenance(self, request: web.Request) -> web.Response:
-        word = _parsed(MaintenanceWord, await _body(request))
+        word = parsed(MaintenanceWord, await body_of(request))
         return web.json_response(dict(await self._control.maintenance(word)))
 
     async def _post_peer(self, request: web.Request) -> web.Response:
-        word = _parsed(PeerWord, await _body(request))
+        word = parsed(PeerWord, await body_of(request))
         answer = await self._ask_peer(word.verb, word.body, PEER_ANSWER_SECONDS)
         return web.json_response(dict(answer))
 
 
-async def _body(request: web.Request) -> object:
+async def body_of(request: web.Request) -> object:
+    """Return a request's JSON; raises UsageError."""
     try:
         return await request.json()
     except ValueError as error:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pydantic import TypeAdapter
 
 from shoestring import __version__
+from shoestring.agent.decide import decide, report
 from shoestring.agent.journal import JournalWriter
 from shoestring.agent.lanes import Lanes
 from shoestring.agent.store import Store
@@ -22,8 +23,7 @@ from shoestring.core.snapshot import NodeReport, Request, Snapshot
 from shoestring.system.board import Board
 from shoestring.system.clock import boot_seconds, wall_seconds
 from shoestring.system.systemd import notify
-from shoestring.vip.decide import decide, next_tick_seconds
-from shoestring.vip.report import report
+from shoestring.vip.decide import next_tick_seconds
 
 LOG = logging.getLogger("shoestring")
 TICK_GAP_SECONDS = 0.005
@@ -113,6 +113,12 @@ class Loop:
             keepalived=board.keepalived,
             plumbing=board.plumbing,
             drift=board.drift,
+            database=board.database,
+            database_health=board.database_health,
+            database_state=board.database_state,
+            database_busy=board.database_busy,
+            gateway_at=board.gateway_at,
+            silence=board.silence,
             requests=requests,
         )
 

@@ -14,6 +14,8 @@ from pathlib import Path
 
 from shoestring import __version__
 from shoestring.agent.control import Control, ControlServer
+from shoestring.agent.database_desk import DatabaseDesk
+from shoestring.agent.database_part import DatabasePart, database_weighs
 from shoestring.agent.journal import JournalWriter
 from shoestring.agent.lanes import Lanes
 from shoestring.agent.loop import LOG, REPORT, Here, Loop
@@ -23,12 +25,12 @@ from shoestring.agent.stopped import clear_left_overs
 from shoestring.agent.store import Store
 from shoestring.config.load import config_hash, in_force, parse, read_text
 from shoestring.config.model import Config, MariadbCheck
-from shoestring.core.action import Action
+from shoestring.core.action import Action, DatabaseAction
 from shoestring.core.errors import PeerError, ShoestringError
 from shoestring.core.event import Event
 from shoestring.core.platform import DEBIAN
 from shoestring.core.seen import Seen, Unseen
-from shoestring.core.snapshot import NodeReport
+from shoestring.core.snapshot import PEER_FRESH_SECONDS, NodeReport
 from shoestring.peer.identity import Identity
 from shoestring.peer.link import PeerClient, PeerServer
 from shoestring.system import manifest, nft, places
@@ -41,7 +43,6 @@ from shoestring.system.who import link_local, own_node
 from shoestring.vip.act import VipActor
 from shoestring.vip.checks import Probes, Runner, watch_ports
 from shoestring.vip.observe import AdvertListener, Fifo, Keepalived, Plumbing, VipObserver
-from shoestring.vip.score import PEER_FRESH_SECONDS
 
 DRIFT_SECONDS = 5.0
 CHANGED_SECONDS = 0.5
@@ -62,12 +63,13 @@ class Agent:
         interface = config.nodes[self.node].interface
         self.plumbing = Plumbing()
         self.actor = VipActor(config, self.node, self.netlink, self.plumbing)
+        self.database = DatabasePart(config, self.node, self.board, self.netlink)
         self.vips = VipObserver(config, self.node, self.netlink, self.board)
-        self.lanes = Lanes(self.actor.act, self.vips.nudge, self._failed)
+        self.lanes = Lanes(self._act, self.vips.nudge, self._failed)
         hash_ = config_hash(text)
         here = Here(config, hash_, self.node, link_local(addresses, interface))
         self.loop = Loop(here, self.board, self.lanes, self.journal, Store(), self._publish)
-        self.probes = Probes(interface, self.netlink, self._peer_is_silent)
+        self.probes = Probes(interface, self.netlink, self.board, self._peer_is_silent)
         self.runners = [
             Runner(name, check, self.probes.build(check), self.board)
             for name, check in config.checks.items()
@@ -75,7 +77,10 @@ class Agent:
         self.server = PeerServer(self.identity, self._for_peer)
         self.client = self._client()
         self.control = Control(config, self.node, self.loop, self.board, self._ask_peer)
-        self.control_server = ControlServer(self.control, self.status, self._ask_peer)
+        self.desk = DatabaseDesk(config, self.node, self.board, self.loop, self._ask_peer)
+        self.control_server = ControlServer(
+            self.control, self.status, self._ask_peer, self.desk.routes()
+        )
         self._hash = hash_
         self._paired = self.identity.is_paired
         self._seen: tuple[int, ...] = ()
@@ -92,6 +97,12 @@ class Agent:
             self.board.lose_peer,
         )
 
+    async def _act(self, action: Action) -> None:
+        if isinstance(action, DatabaseAction):
+            await self.database.act(action)
+        else:
+            await self.actor.act(action)
+
     def _failed(self, action: Action, why: str) -> None:
         self.loop.failed(action, why)
 
@@ -105,6 +116,7 @@ class Agent:
             or old.value.vips != report.vips
             or old.value.score != report.score
             or old.value.proven != report.proven
+            or database_weighs(old.value.database) != database_weighs(report.database)
         ):
             self.board.nudge()
 
@@ -119,6 +131,8 @@ class Agent:
 
     async def _for_peer(self, verb: str, body: Mapping[str, object]) -> Mapping[str, object]:
         done = await self.control.for_peer(verb, body)
+        if done is None:
+            done = await self.desk.for_peer(verb, body)
         return await node_work(verb, body) if done is None else done
 
     def _publish(self, report: NodeReport) -> None:
@@ -141,6 +155,7 @@ class Agent:
             "pair": self.config.pair.name,
             "node": self.node,
             "nodes": list(self.config.nodes),
+            "writer_vip": self.config.writer_vip if self.config.database else None,
             "vips": {
                 name: {"address": [str(a) for a in vip.address], "prefer": vip.prefer}
                 for name, vip in self.config.vips.items()
@@ -185,6 +200,8 @@ class Agent:
                 group.create_task(self._watch_drift())
                 group.create_task(self._watch_services())
                 group.create_task(pairing.run())
+                group.create_task(self.database.run())
+                group.create_task(self.desk.run())
                 for runner in self.runners:
                     group.create_task(runner.run())
                 group.create_task(self._ready())
@@ -194,6 +211,7 @@ class Agent:
             fifo.close()
             adverts.close()
             await self.lanes.drain()
+            self.database.close()
             await server.stop()
             await self.server.stop()
             await self.probes.close()
@@ -274,7 +292,8 @@ def _mark(path: Path) -> tuple[int, ...]:
 
 def _weighs(report: NodeReport) -> tuple[object, ...]:
     """Return what a decision here may hang on, so that a change of it makes a tick."""
-    return report.vips, report.score, report.proven, report.maintenance
+    database = database_weighs(report.database)
+    return report.vips, report.score, report.proven, report.maintenance, database
 
 
 class _BecomeNewError(Exception):

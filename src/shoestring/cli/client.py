@@ -19,11 +19,18 @@ ANSWER_SECONDS = 200.0
 CONNECT_SECONDS = 3.0
 
 
-class _UnixConnection(http.client.HTTPConnection):
+class UnixConnection(http.client.HTTPConnection):
+    """HTTP to the agent; waits for an agent that is on its way up."""
+
+    def __init__(self, host: str, connect_seconds: float = CONNECT_SECONDS) -> None:
+        super().__init__(host)
+        self._connect_seconds = connect_seconds
+
     def connect(self) -> None:
+        """Connect; raises OSError."""
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.sock.settimeout(ANSWER_SECONDS)
-        until = time.monotonic() + CONNECT_SECONDS
+        until = time.monotonic() + self._connect_seconds
         while True:
             try:
                 self.sock.connect(str(CONTROL_SOCKET))
@@ -38,7 +45,7 @@ class _UnixConnection(http.client.HTTPConnection):
 
 def ask(method: str, path: str, body: Mapping[str, object] | None = None) -> Mapping[str, Any]:
     """Ask the agent; raises ShoestringError when it does not run or says no."""
-    connection = _UnixConnection("localhost")
+    connection = UnixConnection("localhost")
     try:
         data = None if body is None else json.dumps(dict(body))
         connection.request(method, path, data, {"Content-Type": "application/json"})

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import click
 
+from shoestring.agent.decide import decide
 from shoestring.agent.journal import decision_at
 from shoestring.cli.client import status
 from shoestring.cli.output import json_option, print_json
@@ -13,7 +14,6 @@ from shoestring.config.load import load
 from shoestring.core.errors import ShoestringError, UsageError
 from shoestring.core.event import CATALOGUE
 from shoestring.show.explain import decision_lines, explain
-from shoestring.vip.decide import decide
 
 
 @click.command("explain")

@@ -24,13 +24,16 @@ VERBS = {
     "join": "shoestring.cli.join",
     "plan": "shoestring.cli.plan",
     "apply": "shoestring.cli.apply",
+    "database": "shoestring.cli.database",
     "config": "shoestring.cli.config",
     "lab": "shoestring.cli.lab",
     "agent": "shoestring.cli.agent",
     "agent-stopped": "shoestring.cli.agent_stopped",
     "node": "shoestring.cli.node",
+    "database-role": "shoestring.cli.database_role",
+    "database-job": "shoestring.cli.database_job",
 }
-HIDDEN = {"agent", "agent-stopped", "node"}
+HIDDEN = {"agent", "agent-stopped", "node", "database-role", "database-job"}
 
 
 class Verbs(click.Group):

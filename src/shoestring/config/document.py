@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from shoestring.config.model import CHECK_KINDS, Config, Failover, Node, Pair, Peer, Vip
+from shoestring.config.model import CHECK_KINDS, Config, Database, Failover, Node, Pair, Peer, Vip
 
 EXAMPLE = """\
 [pair]
@@ -47,6 +47,8 @@ def _lines(config: Config) -> Iterator[str]:
         yield from _table(f"checks.{name}", check)
     yield from _table("failover", config.failover)
     yield from _table("peer", config.peer)
+    if config.database is not None:
+        yield from _table("database", config.database)
 
 
 def _table(title: str, table: BaseModel) -> Iterator[str]:
@@ -83,6 +85,7 @@ def reference() -> str:
         "[vips.NAME]": Vip,
         "[failover]": Failover,
         "[peer]": Peer,
+        "[database]": Database,
     }
     parts += [_section(title, model) for title, model in tables.items()]
     parts += [_section(f"[checks.NAME] with {kind}", model) for kind, model in CHECK_KINDS.items()]

@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from shoestring.config.model import CHECK_KINDS, Config, Failover, Node, Pair, Peer, Vip
+from shoestring.config.model import CHECK_KINDS, Config, Database, Failover, Node, Pair, Peer, Vip
 from shoestring.core.errors import ConfigError, Problem
 
 PAIR_FILE = Path("/etc/shoestring/pair.toml")
@@ -24,6 +24,7 @@ _TABLES: Mapping[str, type[BaseModel]] = {
     "vips": Vip,
     "failover": Failover,
     "peer": Peer,
+    "database": Database,
 }
 
 

@@ -345,6 +345,56 @@ class Peer(Table):
     )
 
 
+class Database(Table):
+    """MariaDB on both nodes, replicating both ways. The table's presence turns it on."""
+
+    vip: Name | None = Field(
+        default=None, description="The VIP whose holder writes. Without it: the first VIP."
+    )
+    writer: Literal["holder", "both"] = Field(
+        default="holder",
+        description='"holder": the node that holds the VIP writes, the other is read-only. '
+        '"both": both write; two writes to one row are then not noticed by replication at all, '
+        "the values differ silently until verify finds them. For applications whose nodes own "
+        "their rows.",
+    )
+    port: int = Field(default=3306, ge=1024, le=65535, description="MariaDB's TCP port.")
+    socket: str = Field(
+        default="/run/mysqld/mysqld.sock",
+        pattern=r"^/[^\s]{1,100}$",
+        description="MariaDB's socket; root logs in there without a password.",
+    )
+    sync_timeout_seconds: float = Field(
+        default=10,
+        ge=10,
+        le=120,
+        description="How long a commit waits for the other node before MariaDB gives up and goes "
+        "on alone. Fencing and promotion have to be over by then, so 10 is the least.",
+    )
+    move_wait_seconds: float = Field(
+        default=3,
+        ge=0.5,
+        le=60,
+        description="How long a planned move waits for running statements and for the other node "
+        "to catch up before it is undone.",
+    )
+    behind_seconds: float = Field(
+        default=30, ge=1, le=86400, description="A replica further behind than this is told."
+    )
+    disk_free_percent: float = Field(
+        default=5,
+        ge=0,
+        le=100,
+        description="Less free space than this under the data, and the node is not fit.",
+    )
+    verify_interval_seconds: float = Field(
+        default=86400,
+        ge=0,
+        le=31 * 86400,
+        description="How often both nodes are compared without being asked; 0 is never.",
+    )
+
+
 def _default_checks() -> dict[str, AnyCheck]:
     return {"web": HttpCheck(http="/")}
 
@@ -370,6 +420,9 @@ class Config(Table):
     )
     failover: Failover = Field(default_factory=Failover)
     peer: Peer = Field(default_factory=Peer)
+    database: Database | None = Field(
+        default=None, description="Turns MariaDB's replication on; [database] alone is enough."
+    )
 
     @field_validator("nodes")
     @classmethod
@@ -398,6 +451,20 @@ class Config(Table):
         if len(given) != len(set(given)):
             raise ValueError("a vrid of its own for each VIP")
         return self
+
+    @field_validator("database")
+    @classmethod
+    def _database_vip(cls, database: Database | None, info: ValidationInfo) -> Database | None:
+        vips = info.data.get("vips", {})
+        if database is not None and vips and (database.vip or next(iter(vips))) not in vips:
+            raise ValueError(f"vip to be one of {', '.join(vips)}; found {database.vip!r}")
+        return database
+
+    @property
+    def writer_vip(self) -> str:
+        """Return the name of the VIP whose holder writes to the database."""
+        named = self.database.vip if self.database is not None else None
+        return named or next(iter(self.vips))
 
     def other(self, node: str) -> str:
         """Return the name of the other node."""

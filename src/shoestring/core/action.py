@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+from shoestring.core.database import DatabaseState
 from shoestring.core.snapshot import HandMethod
 
 
@@ -54,9 +56,116 @@ class ReloadKeepalived:
     reason: str
 
 
-Action = SetTrackValue | Announce | Receive | HandOver | ReloadKeepalived
+@dataclass(frozen=True, slots=True)
+class KeepState:
+    """Keep on disk who may write; nothing is opened or answered before it is there."""
+
+    state: DatabaseState
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """Stop writing in order: read_only, the last position, `state` with it, the clients cut.
+
+    Within `seconds`, or everything is as it was.
+    """
+
+    state: DatabaseState
+    seconds: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """Begin to write: apply what was received (in the order that loses nothing), read_only off.
+
+    until: wait for this position of a writer that stopped in order, else all that was received,
+    with the dead writer's link cut first. seconds: how long the first may take.
+    """
+
+    until: str
+    cut_link: bool
+    seconds: float
+    state: DatabaseState
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class CloseWrites:
+    """read_only on, now; for a node that has no right to write."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class SemiSync:
+    """Have commits wait for the other node (on), or not (off)."""
+
+    on: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Follow:
+    """Replicate from the other node, from this node's own last transaction on."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class UndoGhosts:
+    """Save what this node has too much, undo it, and follow the writer.
+
+    theirs: the writer's gtid_binlog_state, by which it is told what is too much.
+    """
+
+    theirs: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fence:
+    """Kill MariaDB on this node: a commit that waits for the other node must not be answered."""
+
+    state: DatabaseState
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class AskSegment:
+    """Ask the segment whether the silent peer, or anybody, answers for its address or the VIP."""
+
+    reason: str
+
+
+DatabaseAction = (
+    KeepState | Release | Open | CloseWrites | SemiSync | Follow | UndoGhosts | Fence | AskSegment
+)
+VipAction = SetTrackValue | Announce | Receive | HandOver | ReloadKeepalived
+Action = VipAction | DatabaseAction
+
+_LONG_SECONDS: Mapping[type[Action], float] = {Open: 3600.0, UndoGhosts: 3600.0, Release: 90.0}
+_OWN_LANE = (Fence, AskSegment)
 
 
 def resource(action: Action) -> str:
-    """Return what an action acts on; two of one kind on one resource never run at once."""
-    return "keepalived" if isinstance(action, ReloadKeepalived) else action.vip
+    """Return what an action acts on, for people."""
+    if isinstance(action, ReloadKeepalived):
+        return "keepalived"
+    return "MariaDB" if isinstance(action, DatabaseAction) else action.vip
+
+
+def lane(action: Action) -> str:
+    """Return an action's lane: two in one lane never run at once.
+
+    All that is done to MariaDB is one lane, but for what must not wait behind it.
+    """
+    if isinstance(action, DatabaseAction) and not isinstance(action, _OWN_LANE):
+        return "MariaDB"
+    return f"{type(action).__name__} {resource(action)}"
+
+
+def deadline_seconds(action: Action) -> float:
+    """Return how long an action may take."""
+    return _LONG_SECONDS.get(type(action), 5.0)

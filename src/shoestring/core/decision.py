@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from shoestring.core.action import Action
+from shoestring.core.database import DatabaseMemory
 from shoestring.core.event import Event
 from shoestring.core.snapshot import HandMethod, HandPhase
 
@@ -68,6 +69,8 @@ class Memory:
     peer_silent_since: float | None = None
     peer_seen: bool = False
     raised: tuple[str, ...] = ()
+    database: DatabaseMemory = field(default_factory=DatabaseMemory)
+    database_raised: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,18 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from shoestring.core.database_events import DATABASE_KINDS
+from shoestring.core.kind import Kind
 from shoestring.core.level import Level
-
-
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """One entry of the catalogue: a sentence with {fields}, why it matters, what to do."""
-
-    code: str
-    level: Level
-    sentence: str
-    why: str
-    fix: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,5 +231,6 @@ CATALOGUE: Mapping[str, Kind] = {
             "Decisions go on; the record of them is lost until there is room again.",
             "df -h /var/lib/shoestring",
         ),
+        *DATABASE_KINDS,
     )
 }

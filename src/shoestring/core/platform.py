@@ -19,6 +19,8 @@ class Platform:
     apache_conf: str
     apache_conf_enabled: str
     mariadb_unit: str
+    mariadb_conf: str
+    mariadbd: str
     ip: str
 
 
@@ -33,6 +35,8 @@ DEBIAN = Platform(
     apache_conf="/etc/apache2/conf-available/shoestring.conf",
     apache_conf_enabled="/etc/apache2/conf-enabled/shoestring.conf",
     mariadb_unit="mariadb.service",
+    mariadb_conf="/etc/mysql/mariadb.conf.d/99-shoestring.cnf",
+    mariadbd="/usr/sbin/mariadbd",
     ip="/usr/sbin/ip",
 )
 
@@ -47,5 +51,7 @@ RHEL = Platform(
     apache_conf="/etc/httpd/conf.d/shoestring.conf",
     apache_conf_enabled="",
     mariadb_unit="mariadb.service",
+    mariadb_conf="/etc/my.cnf.d/zz-shoestring.cnf",
+    mariadbd="/usr/libexec/mariadbd",
     ip="/usr/sbin/ip",
 )

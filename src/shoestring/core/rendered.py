@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Engine = Literal["keepalived", "nftables", "apache", "systemd", "sysctl", "shoestring"]
+Engine = Literal["keepalived", "nftables", "apache", "systemd", "sysctl", "mariadb", "shoestring"]
 
 
 @dataclass(frozen=True, slots=True)

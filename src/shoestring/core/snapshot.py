@@ -1,5 +1,7 @@
 """All that one node knows at one instant, and what it tells its peer.
 
+PEER_FRESH_SECONDS is how old the peer's word may be and still be decided by.
+
 Times named `at`, `now` and `since` are seconds of the boot clock (CLOCK_BOOTTIME): no jump of
 the wall clock can reach a decision. `wall` is kept beside it for people.
 """
@@ -10,7 +12,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from shoestring.core.database import (
+    DatabaseHealth,
+    DatabaseReport,
+    DatabaseSeen,
+    DatabaseState,
+)
 from shoestring.core.seen import Seen, Unseen
+
+PEER_FRESH_SECONDS = 1.5
 
 VrrpState = Literal["MASTER", "BACKUP", "FAULT", "STOP", "UNKNOWN"]
 HandPhase = Literal["", "asked", "draining", "yielding", "lingering"]
@@ -91,6 +101,7 @@ class NodeReport:
     link_local: str = ""
     now: float = 0.0
     wall: float = 0.0
+    database: DatabaseReport | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +122,22 @@ class MaintenanceRequest:
     seconds: float | None = None
 
 
-Request = MoveRequest | MaintenanceRequest
+@dataclass(frozen=True, slots=True)
+class PromoteRequest:
+    """An operator's word: this node's copy counts from now on, whatever the other one has."""
+
+    id: str
+    accept_loss: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RejoinRequest:
+    """An operator's word: undo what this replica has too much, and follow the writer."""
+
+    id: str
+
+
+Request = MoveRequest | MaintenanceRequest | PromoteRequest | RejoinRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,4 +160,21 @@ class Snapshot:
     drift: Seen[tuple[str, ...]] | Unseen = field(
         default_factory=lambda: Unseen("not compared yet", 0.0)
     )
+    database: Seen[DatabaseSeen] | Unseen = field(
+        default_factory=lambda: Unseen("not asked yet", 0.0)
+    )
+    database_health: Seen[DatabaseHealth] | Unseen = field(
+        default_factory=lambda: Unseen("not looked yet", 0.0)
+    )
+    database_state: DatabaseState = field(default_factory=DatabaseState)
+    database_busy: str = ""
+    gateway_at: float | None = None
+    silence: Seen[bool] | Unseen = field(default_factory=lambda: Unseen("not asked", 0.0))
     requests: tuple[Request, ...] = ()
+
+    def fresh_peer(self) -> NodeReport | None:
+        """Return the peer's report unless it is too old to decide by."""
+        peer = self.peer
+        if isinstance(peer, Seen) and self.now - peer.at <= PEER_FRESH_SECONDS:
+            return peer.value
+        return None

@@ -19,7 +19,15 @@ RELEASE = "bookworm"
 PACKAGES = (
     *("systemd", "systemd-sysv", "dbus", "iproute2", "iputils-ping", "procps", "psmisc", "kmod"),
     *("python3", "openssl", "util-linux", "less", "tcpdump", "curl"),
-    *("keepalived", "apache2", "mariadb-server", "nftables", "git", "openssh-server"),
+    *(
+        "keepalived",
+        "apache2",
+        "mariadb-server",
+        "mariadb-backup",
+        "nftables",
+        "git",
+        "openssh-server",
+    ),
     *("php8.2-fpm", "php8.2-mysql", "monitoring-plugins-basic", "ufw", "firewalld"),
 )
 MODULES = ("proxy_fcgi", "setenvif", "ratelimit", "rewrite")

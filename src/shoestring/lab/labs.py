@@ -23,6 +23,7 @@ from shoestring.system.run import run
 Tell = Callable[[str], None]
 PAIR_SECONDS = 40.0
 FORWARD_PORT = 8080
+DATABASE_TOML = "\n[database]\n"
 
 
 def pair_toml() -> str:
@@ -71,25 +72,36 @@ class Lab:
         for host in self.hosts.values():
             host.wait_booted()
 
-    def up(self, package: Path, tell: Tell) -> float:
-        """Boot, pair and apply, as an administrator would; return the seconds it took."""
+    def up(self, package: Path, tell: Tell, extra: str = "") -> float:
+        """Boot, pair and apply, as an administrator would; return the seconds it took.
+
+        extra: what pair.toml says beyond the lab's own; with a [database] both are made one.
+        """
         began = time.monotonic()
         self.boot(package, tell)
         tell("pairing them: init, invite, join, apply")
-        self.pair()
+        self.pair(extra)
+        if "[database]" in extra:
+            tell("copying alpha's database to beta")
+            self.seed()
         self.wait_serving()
         self._forward()
         return time.monotonic() - began
 
-    def pair(self) -> None:
+    def pair(self, extra: str = "") -> None:
         """Make the two hosts a pair."""
         alpha, beta = self.hosts["alpha"], self.hosts["beta"]
-        (self.place.root("alpha") / "root/pair.toml").write_text(pair_toml())
+        (self.place.root("alpha") / "root/pair.toml").write_text(pair_toml() + extra)
         alpha.run(["shoestring", "init", "--from", "/root/pair.toml"])
         line = json.loads(alpha.run(["shoestring", "invite", "--json"]).out)["join"]
         self._join(beta, line)
         wait_until(self._agents_talk, PAIR_SECONDS, "the two agents talk")
         alpha.run(["shoestring", "apply", "--yes"], timeout_seconds=120)
+
+    def seed(self) -> None:
+        """Copy alpha's database to beta, and wait until beta follows."""
+        words = ["shoestring", "database", "seed", "--from", "alpha", "--yes"]
+        self.hosts["alpha"].run(words, timeout_seconds=120)
 
     @staticmethod
     def _join(host: Host, line: str) -> None:

@@ -12,7 +12,7 @@ from shoestring.config.load import parse
 from shoestring.core.errors import ApplyError, CommandError, ShoestringError
 from shoestring.core.platform import DEBIAN, Platform
 from shoestring.core.rendered import Rendered
-from shoestring.setup import backup, desired, firewall_owner
+from shoestring.setup import backup, database_check, desired, firewall_owner
 from shoestring.setup.plan import NodePlan, plan_node
 from shoestring.system import manifest, nft
 from shoestring.system.files import sync_directory, write_atomic
@@ -36,13 +36,16 @@ def apply_node(text: str, digest: str, platform: Platform = DEBIAN) -> dict[str,
         )
     if plan.is_empty:
         return {"node": plan.node, "backup": "", "changed": 0}
-    rendered = desired.files(parse(text), text, plan.node, platform)
+    config = parse(text)
+    rendered = desired.files(config, text, plan.node, platform)
     _check(rendered, platform)
     touched = [file.path for file in plan.files if file.what != "same"]
     name = backup.save(touched, [unit.unit for unit in plan.units])
     try:
         firewall_owner.add(plan.commands)
         _write(rendered, set(touched))
+        if config.database is not None:
+            database_check.make_certificates(config, plan.node)
         _start(plan, platform)
         _verify(plan, platform)
     except (OSError, ShoestringError) as error:
@@ -98,7 +101,7 @@ def _write(rendered: tuple[Rendered, ...], touched: set[str]) -> None:
 
 def _start(plan: NodePlan, platform: Platform) -> None:
     engines = {file.engine for file in plan.files if file.what != "same"}
-    if "systemd" in engines:
+    if engines & {"systemd", "mariadb"}:
         systemctl("daemon-reload")
     if "sysctl" in engines:
         run(["sysctl", "--quiet", "--load=/etc/sysctl.d/60-shoestring.conf"])
@@ -112,6 +115,8 @@ def _start(plan: NodePlan, platform: Platform) -> None:
         elif unit.consequence == "reload":
             verb = "restart" if unit.unit == desired.FIREWALL_UNIT else "reload"
             systemctl(verb, unit.unit)
+        elif unit.consequence == "restart":
+            systemctl("restart", unit.unit)
 
 
 def _reload_apache(platform: Platform) -> None:

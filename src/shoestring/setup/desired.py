@@ -6,6 +6,7 @@ from shoestring.config.load import APPLIED_FILE, PAIR_FILE
 from shoestring.config.model import Config
 from shoestring.core.platform import Platform
 from shoestring.core.rendered import Rendered
+from shoestring.database.render import render as render_database
 from shoestring.vip.render import render
 
 FIREWALL_UNIT = "shoestring-firewall.service"
@@ -15,9 +16,14 @@ AGENT_UNIT = "shoestring-agent.service"
 def files(config: Config, text: str, node: str, platform: Platform) -> tuple[Rendered, ...]:
     """Return every file of a node; pair.toml first, byte for byte as the administrator wrote it."""
     own = (str(PAIR_FILE), str(APPLIED_FILE))
-    return (*(Rendered(path, text, "shoestring") for path in own), *render(config, node, platform))
+    return (
+        *(Rendered(path, text, "shoestring") for path in own),
+        *render(config, node, platform),
+        *render_database(config, node, platform),
+    )
 
 
-def units(platform: Platform) -> tuple[str, ...]:
+def units(config: Config, platform: Platform) -> tuple[str, ...]:
     """Return the units that must be enabled and running, in the order of their start."""
-    return (FIREWALL_UNIT, AGENT_UNIT, platform.keepalived_unit)
+    database = (platform.mariadb_unit,) if config.database is not None else ()
+    return (FIREWALL_UNIT, AGENT_UNIT, *database, platform.keepalived_unit)

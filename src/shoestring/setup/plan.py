@@ -16,7 +16,7 @@ from shoestring.config.load import config_hash, parse
 from shoestring.config.model import Config
 from shoestring.core.platform import DEBIAN, Platform
 from shoestring.core.rendered import Rendered
-from shoestring.setup import desired, firewall_owner
+from shoestring.setup import database_check, desired, firewall_owner
 from shoestring.setup.segment_check import trouble_on_the_segment
 from shoestring.system import manifest
 from shoestring.system.files import read_bounded
@@ -25,7 +25,7 @@ from shoestring.system.systemd import is_active, is_enabled
 from shoestring.system.who import own_node
 
 What = Literal["add", "change", "same"]
-Consequence = Literal["none", "reload", "start"]
+Consequence = Literal["none", "reload", "start", "restart"]
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,11 @@ class NodePlan:
     moves: tuple[str, ...]
     refusals: tuple[str, ...]
     commands: tuple[tuple[str, ...], ...] = ()
+
+    @property
+    def restarts(self) -> tuple[str, ...]:
+        """Return the units that would be restarted."""
+        return tuple(unit.unit for unit in self.units if unit.consequence == "restart")
 
     @property
     def is_empty(self) -> bool:
@@ -105,11 +110,14 @@ def plan_node(text: str, platform: Platform = DEBIAN, *, listen: bool = True) ->
         version=__version__,
         config_hash=config_hash(text),
         files=files,
-        units=tuple(_units(platform, changed, keepalived_runs=keepalived_runs)),
+        units=tuple(_units(config, platform, changed, keepalived_runs=keepalived_runs)),
         held=held,
         moves=tuple(_moves(config, held, changed, {a.address for a in addresses})),
         commands=firewall_owner.missing(config, node),
-        refusals=trouble_on_the_segment(config, node) if listen and not keepalived_runs else (),
+        refusals=(
+            *(trouble_on_the_segment(config, node) if listen and not keepalived_runs else ()),
+            *database_check.refusals(config, platform),
+        ),
     )
 
 
@@ -140,13 +148,17 @@ def _diff(rendered: Rendered, now: str) -> str:
     return "".join(lines)
 
 
-def _units(platform: Platform, changed: set[str], *, keepalived_runs: bool) -> Iterator[UnitChange]:
-    for unit in desired.units(platform):
+def _units(
+    config: Config, platform: Platform, changed: set[str], *, keepalived_runs: bool
+) -> Iterator[UnitChange]:
+    for unit in desired.units(config, platform):
         running = keepalived_runs if unit == platform.keepalived_unit else is_active(unit)
         consequence: Consequence = "none" if running else "start"
         reloaded = {platform.keepalived_unit: "keepalived", desired.FIREWALL_UNIT: "nftables"}
         if running and reloaded.get(unit) in changed:
             consequence = "reload"
+        if running and unit == platform.mariadb_unit and database_check.must_restart(changed):
+            consequence = "restart"
         yield UnitChange(unit, not is_enabled(unit), consequence)
     if "apache" in changed and is_active(platform.apache_unit):
         yield UnitChange(platform.apache_unit, enable=False, consequence="reload")
@@ -155,9 +167,9 @@ def _units(platform: Platform, changed: set[str], *, keepalived_runs: bool) -> I
 def _moves(
     config: Config, held: tuple[str, ...], changed: set[str], here: set[str]
 ) -> Iterator[str]:
-    """Yield the VIPs held here whose addresses this apply would change."""
-    if "keepalived" not in changed:
-        return
+    """Yield the VIPs held here which this apply would move or change."""
     for vip in held:
-        if any(str(address.ip) not in here for address in config.vips[vip].address):
+        new = any(str(address.ip) not in here for address in config.vips[vip].address)
+        restart = config.database is not None and database_check.must_restart(changed)
+        if ("keepalived" in changed and new) or (restart and vip == config.writer_vip):
             yield vip

@@ -8,14 +8,34 @@ from typing import Any
 from shoestring.core.action import (
     Action,
     Announce,
+    AskSegment,
+    CloseWrites,
+    Fence,
+    Follow,
     HandOver,
+    KeepState,
+    Open,
     Receive,
+    Release,
     ReloadKeepalived,
+    SemiSync,
     SetTrackValue,
+    UndoGhosts,
 )
 from shoestring.core.decision import Decision
 
 Document = Mapping[str, Any]
+DATABASE_WORDS: Mapping[type[Action], str] = {
+    KeepState: "keep who may write",
+    Release: "stop writing in order, and hand the right over",
+    Open: "apply what was received, then begin to write",
+    CloseWrites: "read_only on",
+    SemiSync: "semi-sync on or off",
+    Follow: "follow the writer",
+    UndoGhosts: "save and undo what the writer lacks",
+    Fence: "kill MariaDB",
+    AskSegment: "ask the segment who answers",
+}
 BASE = {True: 230, False: 229}
 STICKY = 20
 
@@ -111,6 +131,8 @@ def action_line(action: Action) -> str:
         case HandOver():
             word = "on" if action.on else "off"
             return f"hand over {action.vip} {word}, by {action.method} ({action.reason})"
+        case _:
+            return f"{DATABASE_WORDS[type(action)]} ({action.reason})"
 
 
 def decision_lines(decision: Decision) -> list[str]:

@@ -15,6 +15,7 @@ from rich.text import Text
 
 from shoestring.core.event import CATALOGUE
 from shoestring.core.level import Level, worst
+from shoestring.show.database import role_cell
 
 Document = Mapping[str, Any]
 STYLES = {
@@ -89,6 +90,8 @@ def _rows(document: Document, names: tuple[str, ...]) -> Iterator[tuple[str, tup
     for vip, facts in document["vips"].items():
         cells = (_vip_cell(_report(document, n), vip, facts, n) for n in names)
         yield vip, tuple(cells)
+    if document.get("writer_vip"):
+        yield "mariadb", tuple(role_cell(_report(document, node)) for node in names)
     checks = {c: None for n in names for c in (_report(document, n) or {"checks": {}})["checks"]}
     for check in checks:
         yield check, tuple(_check_cell(_report(document, node), check) for node in names)
@@ -172,7 +175,15 @@ def _of_node(node: str, report: Mapping[str, Any]) -> Iterator[Trouble]:
             yield Trouble(Level.UNKNOWN, "CHK-203", sentence, f"shoestring config show ({name})")
     for code, sentence in report["problems"]:
         kind = CATALOGUE[code]
-        yield Trouble(kind.level, code, sentence, kind.fix.replace("{peer}", "the other node"))
+        yield Trouble(kind.level, code, sentence, _fix(kind.fix, node))
+
+
+def _fix(fix: str, node: str) -> str:
+    return (
+        fix.replace("{peer}", "the other node")
+        .replace("{node}", node)
+        .replace("{other}", "the other node")
+    )
 
 
 def table(shown: View) -> Table:
@@ -187,7 +198,12 @@ def table(shown: View) -> Table:
 
 
 def _styled(cell: str) -> Text:
-    for mark, style in (("HOLDS", "bold green"), ("FAILS", "bold red"), ("DEAD", "bold red")):
+    for mark, style in (
+        ("HOLDS", "bold green"),
+        ("WRITES", "bold green"),
+        ("FAILS", "bold red"),
+        ("DEAD", "bold red"),
+    ):
         if cell.startswith(mark):
             return Text(cell, style=style)
     return Text(cell, style="magenta" if cell.startswith("?") else "")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 
+from shoestring.core.database import DatabaseHealth, DatabaseSeen, DatabaseState
 from shoestring.core.seen import Seen, Unseen
 from shoestring.core.snapshot import Advert, CheckSeen, NodeReport, VipSeen
 
@@ -23,6 +24,16 @@ class Board:
     drift: Seen[tuple[str, ...]] | Unseen = field(
         default_factory=lambda: Unseen("not compared yet", 0.0)
     )
+    database: Seen[DatabaseSeen] | Unseen = field(
+        default_factory=lambda: Unseen("not asked yet", 0.0)
+    )
+    database_health: Seen[DatabaseHealth] | Unseen = field(
+        default_factory=lambda: Unseen("not looked yet", 0.0)
+    )
+    database_state: DatabaseState = field(default_factory=DatabaseState)
+    database_busy: str = ""
+    gateway_at: float | None = None
+    silence: Seen[bool] | Unseen = field(default_factory=lambda: Unseen("not asked", 0.0))
     nudged: asyncio.Event = field(default_factory=asyncio.Event)
 
     def nudge(self) -> None:

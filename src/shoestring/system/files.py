@@ -64,3 +64,14 @@ def free_percent(path: Path) -> float:
     """Return the part of a filesystem that unprivileged users can still fill, in percent."""
     stat = os.statvfs(path)
     return 100.0 * stat.f_bavail / max(1, stat.f_blocks)
+
+
+def free_bytes(path: str) -> int:
+    """Return how many bytes unprivileged users can still write on a filesystem."""
+    stat = os.statvfs(path)
+    return stat.f_bavail * stat.f_frsize
+
+
+def write_file(path: str, text: str) -> None:
+    """Write a small file on tmpfs, whole or not at all; raises OSError."""
+    write_atomic(Path(path), text, durable=False)

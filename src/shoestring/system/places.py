@@ -15,3 +15,13 @@ MAINTENANCE_FILE = STATE / "maintenance.json"
 JOURNAL = STATE / "journal.db"
 MANIFEST = STATE / "applied.json"
 BACKUPS = STATE / "backups"
+
+DATABASE = STATE / "database"
+DATABASE_STATE = DATABASE / "state.json"
+VERIFIED_FILE = DATABASE / "verified.json"
+REPLICATION_SECRET = DATABASE / "replication.secret"
+GHOSTS = DATABASE / "ghosts"
+COPIES = DATABASE / "copies"
+REPAIRS = DATABASE / "repairs"
+DATABASE_TLS = Path("/etc/mysql/shoestring")
+JOB_FILE = RUN / "database-job.json"

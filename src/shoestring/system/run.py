@@ -10,6 +10,7 @@ import signal
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from shoestring.core.errors import CommandError
 
@@ -30,29 +31,54 @@ def run(
     argv: Sequence[str],
     *,
     stdin: str = "",
+    stdin_file: Path | None = None,
     timeout_seconds: float = 30,
     check: bool = True,
     env: Mapping[str, str] | None = None,
 ) -> Result:
-    """Run a command to its end.
+    """Run a command to its end; its input is a text, or a file of any size.
 
     Raises CommandError when it cannot be started, does not end in time, or (with check) ends with
     another exit code than 0.
     """
     try:
-        done = subprocess.run(
-            list(argv),
-            input=stdin.encode(),
-            capture_output=True,
-            timeout=timeout_seconds,
-            env=_environment(env),
-            check=False,
-        )
+        with contextlib.ExitStack() as stack:
+            file = stack.enter_context(stdin_file.open("rb")) if stdin_file else None
+            done = subprocess.run(
+                list(argv),
+                stdin=file,
+                input=None if file else stdin.encode(),
+                capture_output=True,
+                timeout=timeout_seconds,
+                env=_environment(env),
+                check=False,
+            )
     except subprocess.TimeoutExpired as error:
         raise _too_slow(argv, timeout_seconds) from error
     except OSError as error:
         raise _cannot_start(argv, error) from error
     return _checked(argv, Result(done.returncode, _text(done.stdout), _text(done.stderr)), check)
+
+
+def run_to_file(argv: Sequence[str], path: Path, *, timeout_seconds: float) -> None:
+    """Run a command with its output into a new file of mode 0600; raises CommandError, OSError."""
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(handle, "wb") as out:
+        try:
+            done = subprocess.run(
+                list(argv),
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.PIPE,
+                timeout=timeout_seconds,
+                env=_environment(None),
+                check=False,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise _too_slow(argv, timeout_seconds) from error
+        except OSError as error:
+            raise _cannot_start(argv, error) from error
+    _checked(argv, Result(done.returncode, "", _text(done.stderr)), check=True)
 
 
 async def run_async(
@@ -108,3 +134,44 @@ def _too_slow(argv: Sequence[str], seconds: float) -> CommandError:
 
 def _cannot_start(argv: Sequence[str], error: OSError) -> CommandError:
     return CommandError(f"{argv[0]} cannot be started: {error.strerror}", hint="is it installed?")
+
+
+def pipe(
+    source: Sequence[str],
+    sink: Sequence[str],
+    *,
+    timeout_seconds: float,
+    source_ok: tuple[int, ...] = (0,),
+) -> str:
+    """Run two commands, the first one's output into the second; return what the second printed.
+
+    Raises CommandError when either fails or both have not ended in time; both are ended then.
+    """
+    environment = _environment(None)
+    first = subprocess.Popen(
+        list(source), stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment
+    )
+    second = subprocess.Popen(
+        list(sink),
+        stdin=first.stdout,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment,
+    )
+    assert first.stdout is not None and first.stderr is not None
+    first.stdout.close()
+    try:
+        out, err = second.communicate(timeout=timeout_seconds)
+        said = first.stderr.read(OUTPUT_MAX)
+        code = first.wait(timeout=10)
+    except subprocess.TimeoutExpired as error:
+        raise _too_slow(sink, timeout_seconds) from error
+    finally:
+        for process in (first, second):
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+    _checked(sink, Result(second.returncode, _text(out), _text(err)), check=True)
+    if code not in source_ok:
+        _checked(source, Result(code, "", _text(said)), check=True)
+    return _text(out)

@@ -36,6 +36,7 @@ from shoestring.system.systemd import unit_state
 
 RETRY_SECONDS = 0.02
 PORTS_SECONDS = 0.15
+GATEWAY_SECONDS = 5.0
 BODY_MAX = 256 * 1024
 STREAK_MAX = 1_000_000
 
@@ -105,11 +106,13 @@ class Probes:
     """Builds the probe of each kind of check, and owns what they keep open."""
 
     def __init__(
-        self, interface: str, netlink: Netlink, peer_is_silent: Callable[[], bool]
+        self, interface: str, netlink: Netlink, board: Board, peer_is_silent: Callable[[], bool]
     ) -> None:
         self._interface = interface
         self._netlink = netlink
         self._peer_is_silent = peer_is_silent
+        self._board = board
+        self._gateway_asked_at = 0.0
         self._session: aiohttp.ClientSession | None = None
 
     async def close(self) -> None:
@@ -171,15 +174,25 @@ class Probes:
     async def _gateway(self, check: GatewayCheck) -> str:
         if check.gateway == "none":
             return "not watched"
-        if not self._peer_is_silent():
-            raise BlindError("not asked: the peer answers")
+        if self._peer_is_silent():
+            return await self._ask_gateway(check)
+        if boot_seconds() - self._gateway_asked_at >= GATEWAY_SECONDS:
+            # So that it is known, when the peer falls silent, whether there was a gateway before.
+            with contextlib.suppress(UnhealthyError):
+                await self._ask_gateway(check)
+        raise BlindError("not asked: the peer answers")
+
+    async def _ask_gateway(self, check: GatewayCheck) -> str:
+        self._gateway_asked_at = boot_seconds()
         target = check.gateway
         if target == "auto":
             found = await self._netlink.default_gateway(self._interface)
             if found is None:
                 return "there is no default route"
             target = found
-        return await self._ask(target, check.timeout_seconds)
+        said = await self._ask(target, check.timeout_seconds)
+        self._board.gateway_at = boot_seconds()
+        return said
 
     async def _ask(self, target: str, timeout_seconds: float) -> str:
         own = [a for a in await self._netlink.addresses() if a.interface == self._interface]

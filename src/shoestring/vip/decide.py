@@ -87,7 +87,7 @@ def _plumbing(snapshot: Snapshot) -> Iterator[Action]:
 
 
 def _standing(config: Config, memory: Memory, snapshot: Snapshot) -> Memory:
-    healthy = fault_score(config, memory.checks) == 0
+    healthy = fault_score(config, memory) == 0
     since = memory.healthy_since if memory.healthy_since is not None else snapshot.now
     return replace(
         memory,
@@ -315,7 +315,7 @@ def _target(config: Config, memory: Memory, snapshot: Snapshot, vip: str, old: V
         old = _yielded(snapshot, old, seen.value)
     if not seen.value.held:
         return Target(full_score(config, memory), "score of this node", old)
-    score = fault_score(config, memory.checks)
+    score = fault_score(config, memory)
     if not _peer_is_fitter(config, memory, snapshot, vip, old):
         return Target(*_held_value(memory, snapshot, score, old), old)
     if _budget_is_spent(config, snapshot, old):
@@ -346,7 +346,7 @@ def _peer_is_fitter(
     theirs = peer.vips[vip]
     if theirs.yielding or theirs.hand in {"asked", "draining", "yielding"}:
         return False
-    return peer.score > fault_score(config, memory.checks) + STICKY
+    return peer.score > fault_score(config, memory) + STICKY
 
 
 def _still_yielding(snapshot: Snapshot, vip: str, old: VipMemory) -> bool:

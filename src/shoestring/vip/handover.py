@@ -37,6 +37,7 @@ SETTLE_SECONDS = 0.03
 LINGER_SECONDS = 0.5
 HOLD_BACK_SECONDS_MAX = 0.8
 RECEIVE_UNHEARD_SECONDS = 10.0
+WRITER_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +81,10 @@ def unfit(config: Config, memory: Memory, snapshot: Snapshot, vip: str) -> str:
         return why
     if peer.maintenance:
         return f"{peer.node} is in maintenance"
-    if peer.score < fault_score(config, memory.checks):
+    if peer.score < fault_score(config, memory):
         failing = [name for name, check in peer.checks.items() if check.verdict == "failing"]
+        if peer.database is not None and peer.database.why:
+            failing.append(f"database: {peer.database.why}")
         return f"{peer.node} is less fit ({', '.join(failing) or peer.score})"
     return ""
 
@@ -139,6 +142,10 @@ def _draining(config: Config, memory: Memory, snapshot: Snapshot, vip: str, old:
         if waited > ASKED_SECONDS_MAX:
             return _undo(snapshot, vip, old, "connections could not be handed over")
         return _next_same(snapshot, vip, old)
+    if why := _writer_stays(config, memory, vip, waited):
+        return _undo(snapshot, vip, old, why)
+    if _writer_is_awaited(config, memory, vip):
+        return Step(old)
     limit = config.failover.drain_timeout_seconds
     if old.hand.method == "drain":
         limit = min(limit, HOLD_BACK_SECONDS_MAX)
@@ -151,6 +158,21 @@ def _draining(config: Config, memory: Memory, snapshot: Snapshot, vip: str, old:
     )
     step = _next(snapshot, vip, old, "yielding")
     return replace(step, events=(cut,))
+
+
+def _writer_is_awaited(config: Config, memory: Memory, vip: str) -> bool:
+    """Tell whether the address must wait: the right to write to the database goes before it."""
+    settings = config.database
+    follows = settings is not None and settings.writer == "holder" and vip == config.writer_vip
+    return follows and not memory.database.moved
+
+
+def _writer_stays(config: Config, memory: Memory, vip: str, waited: float) -> str:
+    if config.database is None or not _writer_is_awaited(config, memory, vip):
+        return ""
+    if waited <= 2 * config.database.move_wait_seconds + WRITER_SECONDS:
+        return ""
+    return memory.database.trouble or "the database was not handed over in time"
 
 
 def _yielding(

@@ -138,6 +138,8 @@ def firewall(config: Config, node: str) -> Rendered:
         peers4=[str(a) for a in peers if a.version == 4],
         peers6=[str(a) for a in peers if a.version == 6],
         ports=[config.peer.port, config.peer.port + 1],
+        own=[str(a) for a in config.nodes[node].address],
+        database_port=config.database.port if config.database is not None else None,
     )
     return Rendered("/etc/shoestring/firewall.nft", text, "nftables")
 

@@ -30,7 +30,6 @@ UNPROVEN = -60
 MAINTENANCE = -150
 SCORE_MIN = -200
 FAULT = -254
-PEER_FRESH_SECONDS = 1.5
 
 
 def base_priority(config: Config, vip: str, node: str) -> int:
@@ -40,10 +39,7 @@ def base_priority(config: Config, vip: str, node: str) -> int:
 
 def fresh_peer(snapshot: Snapshot) -> NodeReport | None:
     """Return the peer's report unless it is too old to decide by."""
-    peer = snapshot.peer
-    if isinstance(peer, Seen) and snapshot.now - peer.at <= PEER_FRESH_SECONDS:
-        return peer.value
-    return None
+    return snapshot.fresh_peer()
 
 
 def cannot_take(peer: NodeReport, vip: str) -> str:
@@ -104,16 +100,17 @@ def _counted(check: Check, old: CheckMemory, seen: Seen[CheckSeen]) -> CheckMemo
     )
 
 
-def fault_score(config: Config, checks: Mapping[str, CheckMemory]) -> int:
-    """Return 0 for a healthy node, down to -200, from the failing checks alone."""
-    lost = sum(config.checks[name].weight for name, now in checks.items() if now.failing)
+def fault_score(config: Config, memory: Memory) -> int:
+    """Return 0 for a healthy node, down to -200: failing checks, and what the database lacks."""
+    failing = [name for name, now in memory.checks.items() if now.failing]
+    lost = sum(config.checks[name].weight for name in failing) + memory.database.penalty
     return max(SCORE_MIN, -lost)
 
 
 def full_score(config: Config, memory: Memory) -> int:
     """Return the score that the peer compares with: failing checks and maintenance."""
     lost = MAINTENANCE if memory.maintenance else 0
-    return max(SCORE_MIN, fault_score(config, memory.checks) + lost)
+    return max(SCORE_MIN, fault_score(config, memory) + lost)
 
 
 def is_proven(checks: Mapping[str, CheckMemory]) -> bool:

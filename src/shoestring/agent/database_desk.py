@@ -1,0 +1,398 @@
+"""What an operator, the other node and MariaDB's unit ask of the agent about the database."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import secrets
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import asdict, replace
+from typing import Annotated, Any, Literal
+
+from aiohttp import web
+from pydantic import Field
+
+from shoestring.agent.control import StrictWord, body_of, parsed
+from shoestring.agent.loop import Loop
+from shoestring.config.model import Config
+from shoestring.core.database import DatabaseState
+from shoestring.core.errors import EngineError, PeerError, UsageError
+from shoestring.core.event import Event
+from shoestring.core.seen import Seen
+from shoestring.core.snapshot import PEER_FRESH_SECONDS, PromoteRequest, RejoinRequest
+from shoestring.database import ghosts, link, repair, state, tls, verify
+from shoestring.database.compare import Comparer
+from shoestring.database.role import BootRole, boot_role
+from shoestring.database.survey import survey
+from shoestring.peer.identity import IDENTITY
+from shoestring.system.board import Board
+from shoestring.system.clock import boot_seconds, wall_seconds
+from shoestring.system.files import read_bounded
+from shoestring.system.mariadb import Mariadb
+from shoestring.system.places import JOB_FILE
+from shoestring.system.run import run_async
+from shoestring.system.systemd import unit_state
+
+ASK_SECONDS = 20.0
+LOOK_SECONDS = 1.0
+BUSY_SECONDS_MAX = 60.0
+WORD_SECONDS = 30.0
+UNIT = "shoestring-database"
+
+AskPeer = Callable[[str, Mapping[str, object], float], Awaitable[Mapping[str, object]]]
+Answer = Mapping[str, object]
+Name = Annotated[str, Field(max_length=40)]
+
+
+class GrantWord(StrictWord):
+    """The other node's choice of a password for its replication account here."""
+
+    password: Annotated[str, Field(min_length=16, max_length=128)]
+
+
+class BusyWord(StrictWord):
+    """A job says what it does, and for how long that may be believed."""
+
+    what: Annotated[str, Field(max_length=200)]
+    seconds: Annotated[float, Field(ge=0, le=BUSY_SECONDS_MAX)]
+
+
+class AdoptWord(StrictWord):
+    """A seed says that both nodes have a common history from now on."""
+
+    history: Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
+    epoch: Annotated[int, Field(ge=1)]
+    writer: Name
+
+
+class PromoteWord(StrictWord):
+    """The body of POST /database/promote."""
+
+    node: Name
+    accept_loss: bool = False
+
+
+class NodeWord(StrictWord):
+    """A word about one node."""
+
+    node: Name
+
+
+class MethodWord(StrictWord):
+    """How a copy is to be made."""
+
+    method: Literal["auto", "dump", "backup"] = "auto"
+
+
+class FolderWord(StrictWord):
+    """Which saved ghosts to print."""
+
+    folder: Annotated[str, Field(pattern=r"^[0-9TZ-]{0,40}$")] = ""
+
+
+class VerifiedWord(StrictWord):
+    """What a comparison came to."""
+
+    differences: Annotated[list[Annotated[str, Field(max_length=500)]], Field(max_length=20)]
+
+
+class RepairWord(StrictWord):
+    """Which rows to replace."""
+
+    table: Annotated[str, Field(max_length=130)]
+    keys: Annotated[list[list[str]], Field(min_length=2, max_length=2)]
+
+
+class TellWord(StrictWord):
+    """An event that a job has to tell."""
+
+    code: Literal["DB-728", "DB-730"]
+    facts: dict[str, str]
+
+
+class DatabaseDesk:
+    """Answers; refuses everything where the slice is not turned on."""
+
+    def __init__(
+        self, config: Config, node: str, board: Board, loop: Loop, ask_peer: AskPeer
+    ) -> None:
+        self._config = config
+        self._node = node
+        self._board = board
+        self._loop = loop
+        self._ask_peer = ask_peer
+        self._busy_until = 0.0
+        self._comparer = Comparer(config)
+        self._verbs: Mapping[str, Callable[[Mapping[str, object]], Awaitable[Answer]]] = {
+            "database-grant": self._grant,
+            "database-busy": self._be_busy,
+            "database-adopt": self._adopt,
+            "database-survey": self._survey,
+            "database-link": self._link,
+            "database-rejoin": self._rejoin,
+            "database-promote": self._asked_to_promote,
+            "database-tell": self._tell,
+            "database-state": self._state,
+            "database-send": self._send,
+            "database-receive": self._receive,
+            "database-progress": self._progress,
+            "database-relink": self._relink,
+            "database-ghosts": self._ghosts,
+            "database-verified": self._verified,
+            "database-repair": self._repair,
+        }
+
+    def routes(self) -> list[web.RouteDef]:
+        """Return what the control socket serves."""
+        return [
+            web.get("/database/role", self._get_role),
+            web.post("/database/promote", self._post_promote),
+            web.post("/database/{verb}", self._post_verb),
+        ]
+
+    async def run(self) -> None:
+        """Forget a job that no longer says anything, and comparisons that nobody ends."""
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            if self._board.database_busy and boot_seconds() > self._busy_until:
+                self._board.database_busy = ""
+                self._board.nudge()
+            await asyncio.to_thread(self._comparer.forget_old)
+
+    async def for_peer(self, verb: str, body: Mapping[str, object]) -> Answer | None:
+        """Do what the other node, or a job on this one, asks; None for a verb that is not ours."""
+        if not verb.startswith("database-"):
+            return None
+        self._need_slice()
+        if verb.startswith("database-compare-"):
+            return await asyncio.to_thread(self._comparer.do, verb, body)
+        work = self._verbs.get(verb)
+        return await work(body) if work is not None else None
+
+    def _need_slice(self) -> None:
+        if self._config.database is None:
+            raise UsageError(
+                "pair.toml has no [database]", hint="add the table, then shoestring apply"
+            )
+
+    async def _in_thread(self, work: Callable[[Mariadb], Answer]) -> Answer:
+        assert self._config.database is not None
+        path = self._config.database.socket
+
+        def do() -> Answer:
+            with Mariadb(path, timeout_seconds=WORD_SECONDS) as sql:
+                return work(sql)
+
+        return await asyncio.to_thread(do)
+
+    async def _get_role(self, request: web.Request) -> web.Response:
+        """Answer MariaDB's unit: in which role is crash recovery to run?"""
+        peer = self._board.peer
+        fresh = isinstance(peer, Seen) and boot_seconds() - peer.at <= PEER_FRESH_SECONDS
+        theirs = peer.value.database if isinstance(peer, Seen) and fresh else None
+        waited = float(request.query.get("waited", "0"))
+        found = boot_role(self._board.database_state, self._node, theirs, waited)
+        if self._board.database_busy:
+            found = BootRole("MASTER", self._board.database_busy)
+        return web.json_response({"role": found.role, "why": found.why})
+
+    async def _post_promote(self, request: web.Request) -> web.Response:
+        word = parsed(PromoteWord, await body_of(request))
+        self._known(word.node)
+        if word.node != self._node:
+            answer = await self._ask_peer("database-promote", word.model_dump(), ASK_SECONDS)
+        else:
+            self._need_slice()
+            answer = await self._promote(word)
+        return web.json_response(dict(answer))
+
+    async def _post_verb(self, request: web.Request) -> web.Response:
+        """Do a verb here or, with {"node": …} naming the other one, there."""
+        body = await body_of(request)
+        if not isinstance(body, dict):
+            raise UsageError("the request is no JSON object")
+        verb = f"database-{request.match_info['verb']}"
+        node = str(body.pop("at", self._node))
+        self._known(node)
+        if node != self._node:
+            return web.json_response(dict(await self._ask_peer(verb, body, 10 * ASK_SECONDS)))
+        answer = await self.for_peer(verb, body)
+        if answer is None:
+            raise UsageError(f"there is nothing like {verb!r} to do here")
+        return web.json_response(dict(answer))
+
+    def _known(self, node: str) -> None:
+        if node not in self._config.nodes:
+            known = ", ".join(self._config.nodes)
+            raise UsageError(f"there is no node {node!r}", hint=f"one of {known}")
+
+    async def _survey(self, _body: Mapping[str, object]) -> Answer:
+        return await self._in_thread(survey)
+
+    async def _asked_to_promote(self, body: Mapping[str, object]) -> Answer:
+        return await self._promote(parsed(PromoteWord, body))
+
+    async def _promote(self, word: PromoteWord) -> Answer:
+        if self._board.database_state.writer == self._node and not word.accept_loss:
+            return {"done": True, "sentence": f"{self._node} has the right to write already"}
+        request = PromoteRequest(secrets.token_hex(8), word.accept_loss)
+        peer = self._board.peer
+        theirs = peer.value.database if isinstance(peer, Seen) else None
+        fresh = isinstance(peer, Seen) and boot_seconds() - peer.at <= PEER_FRESH_SECONDS
+        if fresh and theirs is not None and theirs.writable:
+            vip = self._config.writer_vip
+            raise EngineError(
+                "the other node writes; a planned move loses nothing",
+                hint=f"shoestring move {vip} {self._node}",
+            )
+        if not word.accept_loss:
+            raise EngineError(
+                f"{self._node} may lack what the other node has acknowledged",
+                hint=f"if the other node is lost: shoestring database promote {self._node} "
+                "--accept-loss",
+            )
+        self._loop.ask(request)
+        self._loop.forget(request)
+        return {"done": True, "sentence": f"{self._node} takes the right to write"}
+
+    async def _rejoin(self, _body: Mapping[str, object]) -> Answer:
+        request = RejoinRequest(secrets.token_hex(8))
+        self._loop.ask(request)
+        self._loop.forget(request)
+        return {"done": True, "sentence": f"{self._node} saves what it has too much, and follows"}
+
+    async def _grant(self, body: Mapping[str, object]) -> Answer:
+        word = parsed(GrantWord, body)
+
+        def work(sql: Mariadb) -> Answer:
+            link.grant(sql, self._config, self._node, word.password)
+            return {"granted": True}
+
+        return await self._in_thread(work)
+
+    async def _link(self, _body: Mapping[str, object]) -> Answer:
+        """Make the account for this node over there, and point this node's link at it."""
+        password = link.new_password()
+        await self._ask_peer("database-grant", {"password": password}, ASK_SECONDS)
+
+        def work(sql: Mariadb) -> Answer:
+            if tls.is_stale(IDENTITY):
+                raise EngineError(
+                    "MariaDB's certificate here is not the one of the pairing",
+                    hint="shoestring apply makes it anew",
+                )
+            link.point(sql, self._config, self._node, password)
+            return {"linked": True}
+
+        return await self._in_thread(work)
+
+    async def _be_busy(self, body: Mapping[str, object]) -> Answer:
+        word = parsed(BusyWord, body)
+        self._board.database_busy = word.what if word.seconds > 0 else ""
+        self._busy_until = boot_seconds() + word.seconds
+        self._board.nudge()
+        return {"busy": word.what}
+
+    async def _adopt(self, body: Mapping[str, object]) -> Answer:
+        """Take over the history that a seed has made; only while that job is under way."""
+        word = parsed(AdoptWord, body)
+        gets_it = word.writer != self._node
+        if gets_it and not self._board.database_busy:
+            raise PeerError("no seed is under way here")
+        if word.epoch <= self._board.database_state.epoch:
+            raise PeerError("that epoch is over")
+        self._known(word.writer)
+        now = replace(
+            DatabaseState(epoch=word.epoch, writer=word.writer, alone=True, opened=True),
+            history=word.history,
+        )
+        await asyncio.to_thread(state.keep, now)
+        self._board.database_state = now
+        self._board.nudge()
+        return {"adopted": word.history}
+
+    async def _tell(self, body: Mapping[str, object]) -> Answer:
+        word = parsed(TellWord, body)
+        self._loop.tell(Event(word.code, dict(word.facts)))
+        return {"told": True}
+
+    async def _relink(self, _body: Mapping[str, object]) -> Answer:
+        """Link anew what is set up already; replication goes on where it was."""
+        await self._link(_body)
+        return await self._in_thread(_start_replica)
+
+    async def _ghosts(self, body: Mapping[str, object]) -> Answer:
+        """Say what this node has too much, and what was saved before."""
+        word = parsed(FolderWord, body)
+        peer = self._board.peer
+        theirs = peer.value.database if isinstance(peer, Seen) else None
+        known = theirs.binlog_state if theirs is not None and theirs.writable else None
+
+        def work(sql: Mariadb) -> Answer:
+            return ghosts.listed(sql, known, word.folder)
+
+        return await self._in_thread(work)
+
+    async def _verified(self, body: Mapping[str, object]) -> Answer:
+        """Keep what a comparison came to, for status."""
+        word = parsed(VerifiedWord, body)
+        await asyncio.to_thread(verify.keep, wall_seconds(), word.differences)
+        return {"kept": True}
+
+    async def _repair(self, body: Mapping[str, object]) -> Answer:
+        """Replace rows of this node by the other one's; what they were is kept."""
+        word = parsed(RepairWord, body)
+        other = self._config.other(self._node)
+        loop = asyncio.get_running_loop()
+
+        def ask(node: str, verb: str, body: Mapping[str, object]) -> Mapping[str, Any]:
+            return asyncio.run_coroutine_threadsafe(self._at(node, verb, body), loop).result()
+
+        def work(sql: Mariadb) -> Answer:
+            return repair.repair(sql, ask, (other, self._node), word.table, word.keys)
+
+        return await self._in_thread(work)
+
+    async def _at(self, node: str, verb: str, body: Mapping[str, object]) -> Answer:
+        name = f"database-{verb}"
+        if node != self._node:
+            return await self._ask_peer(name, body, 10 * ASK_SECONDS)
+        answer = await self.for_peer(name, body)
+        assert answer is not None
+        return answer
+
+    async def _state(self, _body: Mapping[str, object]) -> Answer:
+        return asdict(self._board.database_state)
+
+    async def _send(self, body: Mapping[str, object]) -> Answer:
+        """Start the job that sends this node's database."""
+        return await _start("send", parsed(MethodWord, body).method)
+
+    async def _receive(self, body: Mapping[str, object]) -> Answer:
+        """Start the job that replaces this node's database by a copy of the other one."""
+        if self._board.database_busy:
+            raise EngineError(f"a job is under way: {self._board.database_busy}")
+        word = parsed(MethodWord, body)
+        JOB_FILE.unlink(missing_ok=True)
+        return await _start("receive", word.method)
+
+    async def _progress(self, _body: Mapping[str, object]) -> Answer:
+        """Say how far the job on this node is."""
+        text = read_bounded(JOB_FILE)
+        running = await unit_state(f"{UNIT}-receive.service")
+        found: dict[str, object] = json.loads(text) if text else {"step": "starting"}
+        return {**found, "runs": running.active in ("active", "activating")}
+
+
+def _start_replica(sql: Mariadb) -> Answer:
+    sql.do("START SLAVE")
+    return {"linked": True}
+
+
+async def _start(job: str, method: str) -> Answer:
+    """Start a job in a unit of its own: the agent itself may not write to MariaDB's files."""
+    unit = f"{UNIT}-{job}"
+    await run_async(["systemctl", "reset-failed", f"{unit}.service"], check=False)
+    argv = ["systemd-run", "--quiet", "--collect", f"--unit={unit}", "--service-type=exec"]
+    await run_async([*argv, "/usr/bin/shoestring", "database-job", job, f"--method={method}"])
+    return {"started": unit}

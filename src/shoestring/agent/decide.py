@@ -1,0 +1,46 @@
+"""All slices' decisions as one: the database first, since the address follows it. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from shoestring.config.model import Config
+from shoestring.core.decision import Decision, Memory
+from shoestring.core.event import Event
+from shoestring.core.snapshot import NodeReport, Snapshot
+from shoestring.database.decide import decide as decide_database
+from shoestring.database.problems import problems as database_problems
+from shoestring.database.report import report as database_report
+from shoestring.vip.decide import decide as decide_vips
+from shoestring.vip.report import report as vip_report
+
+
+def decide(config: Config, memory: Memory, snapshot: Snapshot) -> Decision:
+    """Return what to remember, do and tell."""
+    database = decide_database(config, memory, snapshot)
+    vips = decide_vips(config, database.memory, snapshot)
+    now = database_problems(config, vips.memory, snapshot)
+    raised = tuple(_key(event) for event in now)
+    new = tuple(event for event in now if _key(event) not in memory.database_raised)
+    return Decision(
+        replace(vips.memory, database_raised=raised),
+        (*database.actions, *vips.actions),
+        (*database.events, *vips.events, *new),
+    )
+
+
+def _key(event: Event) -> str:
+    """Return what makes a problem the same one in the next tick: what is wrong, not how much."""
+    facts = event.facts
+    return ":".join([event.code, *(str(facts[k]) for k in ("errno", "what") if k in facts)])
+
+
+def report(config: Config, memory: Memory, snapshot: Snapshot) -> NodeReport:
+    """Return this node's report of all slices."""
+    found = vip_report(config, memory, snapshot)
+    told = tuple((e.code, e.sentence()) for e in database_problems(config, memory, snapshot))
+    return replace(
+        found,
+        problems=(*found.problems, *told),
+        database=database_report(config, memory, snapshot),
+    )

@@ -1,0 +1,153 @@
+"""What there is to know of MariaDB on one node. No I/O; seconds are of the boot clock.
+
+A GTID position is MariaDB's text, such as "0-1-120": domain, server, sequence number; several are
+joined by commas. An empty one is "".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+DatabaseRole = Literal["writer", "replica", "handing", "taking", "fenced", "none"]
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseState:
+    """Who may write, as each node keeps it on disk: it outlives the agent and the machine.
+
+    epoch: grows by one whenever the right to write changes hands.
+    writer: the node that has the right in this epoch.
+    alone: the writer may have acknowledged what the other node has not got.
+    complete: the writer had everything that was acknowledged when its epoch began.
+    opened: the writer of this epoch has begun to write, as far as this node knows.
+    released: where the writer before it stopped, if it stopped in order.
+    declined: the epoch that this node was given and could not begin.
+    fenced: this node killed its MariaDB because it was cut off.
+    answered: this node may have acknowledged alone what it has too much; a person must decide.
+    history: names the common history that a seed began; empty before the first one.
+    """
+
+    epoch: int = 0
+    writer: str = ""
+    alone: bool = False
+    complete: bool = True
+    opened: bool = False
+    released: str = ""
+    declined: int = 0
+    fenced: bool = False
+    answered: bool = False
+    history: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaSeen:
+    """SHOW ALL SLAVES STATUS, the connection without a name; `set_up` is false without one."""
+
+    set_up: bool = False
+    host: str = ""
+    io: str = "No"
+    sql: str = "No"
+    received: str = ""
+    io_errno: int = 0
+    io_error: str = ""
+    sql_errno: int = 0
+    sql_error: str = ""
+    doing: str = ""
+    filters: bool = False
+    tls: bool = True
+    gtid: bool = True
+    strangers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseSeen:
+    """MariaDB as one look finds it; nothing but `process`, `starting`, `detail` if not alive."""
+
+    alive: bool
+    detail: str = ""
+    process: bool = True
+    starting: bool = False
+    read_only: bool = True
+    position: str = ""
+    binlog_state: str = ""
+    applied: str = ""
+    semi_sync: bool = False
+    semi_sync_on: bool = False
+    semi_sync_clients: int = 0
+    waiting_commits: int = 0
+    scheduler: bool = False
+    connections: int = 0
+    connections_max: int = 0
+    replica: ReplicaSeen = field(default_factory=ReplicaSeen)
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseHealth:
+    """What is looked at less often: space, the write probe, accounts, tables, settings.
+
+    probe: "" if the heartbeat row could be written (or this node does not write), else why not.
+    bypass: accounts that write through read_only. unsafe: tables that replication cannot carry.
+    settings: variables that are not as rendered, as "name = value, not value".
+    behind_seconds: age of the writer's heartbeat row as this node has applied it.
+    """
+
+    disk_free_percent: float = 100.0
+    probe: str = ""
+    bypass: tuple[str, ...] = ()
+    unsafe: tuple[str, ...] = ()
+    settings: tuple[str, ...] = ()
+    behind_seconds: float | None = None
+    version: str = ""
+    grants: str = ""
+    verified_wall: float | None = None
+    differences: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseReport:
+    """What a node tells its peer of its MariaDB.
+
+    fit: it could begin to write now, having everything. why: why not, or what it does.
+    """
+
+    state: DatabaseState
+    role: DatabaseRole
+    alive: bool | None
+    writable: bool
+    in_sync: bool
+    fit: bool
+    why: str = ""
+    position: str = ""
+    binlog_state: str = ""
+    applied: str = ""
+    received: str = ""
+    io: str = "No"
+    sql: str = "No"
+    behind: int = 0
+    behind_seconds: float | None = None
+    ghosts: int = 0
+    busy: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseMemory:
+    """What the agent remembers of the slice between two ticks.
+
+    pending: the writer's word at that time, with a position this node has not yet received.
+    synced_at: the newest time for which this node is known to have everything acknowledged.
+    """
+
+    penalty: int = 0
+    why: str = ""
+    moved: bool = False
+    trouble: str = ""
+    pending: tuple[float, str] | None = None
+    synced_at: float | None = None
+    sync_position: str = ""
+    unsynced_since: float | None = None
+    ghosts_since: float | None = None
+    failing_since: float | None = None
+    tried: Mapping[str, float] = field(default_factory=dict)
+    told_role: str = ""

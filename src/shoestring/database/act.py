@@ -1,0 +1,204 @@
+"""Carry one action of the slice out.
+
+Blocking words to MariaDB run in a thread, on a connection that is kept: it works even when every
+other one is taken.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+from shoestring.config.model import Config, GatewayCheck
+from shoestring.core.action import (
+    AskSegment,
+    CloseWrites,
+    DatabaseAction,
+    Fence,
+    Follow,
+    KeepState,
+    Open,
+    Release,
+    SemiSync,
+    UndoGhosts,
+)
+from shoestring.core.database import DatabaseState
+from shoestring.core.errors import EngineError
+from shoestring.core.platform import DEBIAN
+from shoestring.core.seen import Seen
+from shoestring.database import clients, ghosts, state
+from shoestring.database.observe import look
+from shoestring.database.relay import apply_received
+from shoestring.system import segment
+from shoestring.system.board import Board
+from shoestring.system.clock import boot_seconds
+from shoestring.system.mariadb import Mariadb, SqlError
+from shoestring.system.netlink import Netlink
+from shoestring.system.run import run_async
+
+WORD_SECONDS = 5.0
+CLOSE_SECONDS = 2
+SEGMENT_TRIES = 2
+SEGMENT_SECONDS = 0.12
+
+
+class DatabaseActor:
+    """Opens, closes, follows, undoes, fences; keeps the state before it acts on it."""
+
+    def __init__(self, config: Config, node: str, board: Board, netlink: Netlink) -> None:
+        assert config.database is not None
+        self._config = config
+        self._node = node
+        self._board = board
+        self._netlink = netlink
+        self._sql = Mariadb(config.database.socket, timeout_seconds=WORD_SECONDS)
+
+    def close(self) -> None:
+        """Drop the connection."""
+        self._sql.close()
+
+    async def act(self, action: DatabaseAction) -> None:
+        """Carry an action out; raises OSError, EngineError, CommandError."""
+        match action:
+            case KeepState():
+                await self._blocking(lambda: self._keep(action.state))
+            case Fence():
+                await self._fence(action)
+            case AskSegment():
+                await self._ask_segment()
+            case _:
+                await self._blocking(lambda: self._to_mariadb(action))
+
+    @staticmethod
+    async def _blocking(work: Callable[[], None]) -> None:
+        await asyncio.to_thread(work)
+
+    def _keep(self, now: DatabaseState) -> None:
+        state.keep(now)
+        self._board.database_state = now
+
+    def _to_mariadb(self, action: DatabaseAction) -> None:
+        sql = self._sql
+        match action:
+            case Release():
+                self._release(action)
+            case Open():
+                self._open(action)
+            case CloseWrites():
+                clients.cut(sql)
+                _close(sql, CLOSE_SECONDS)
+            case SemiSync():
+                sql.do(f"SET GLOBAL rpl_semi_sync_master_enabled = {int(action.on)}")
+            case Follow():
+                follow(sql)
+            case UndoGhosts():
+                ghosts.undo(sql, action.theirs)
+        self._look()
+
+    def _look(self) -> None:
+        """Have the next decision know what this one did."""
+        self._board.database = Seen(look(self._sql), boot_seconds())
+        self._board.nudge()
+
+    def _release(self, action: Release) -> None:
+        sql = self._sql
+        try:
+            _close(sql, action.seconds)
+        except SqlError as error:
+            busy = clients.longest_statement(sql)
+            raise EngineError(
+                f"writes could not be stopped within {action.seconds:g} s: {busy or error}",
+                hint="let the statement end, or KILL it; then move again",
+            ) from error
+        position = str(sql.value("SELECT @@global.gtid_binlog_pos") or "")
+        self._keep(replace(action.state, released=position))
+        self._board.nudge()
+        sql.do("SET GLOBAL rpl_semi_sync_master_enabled = 0")
+        clients.cut(sql)
+
+    def _open(self, action: Open) -> None:
+        sql = self._sql
+        try:
+            apply_received(sql, until=action.until, cut=action.cut_link, seconds=action.seconds)
+        except EngineError:
+            self._keep(replace(self._board.database_state, declined=action.state.epoch))
+            raise
+        self._keep(action.state)
+        sql.do("SET GLOBAL read_only = 0")
+        clients.run_events(sql)
+
+    async def _fence(self, action: Fence) -> None:
+        await asyncio.to_thread(self._keep, action.state)
+        argv = ["systemctl", "kill", "--signal=KILL", DEBIAN.mariadb_unit]
+        await run_async(argv, timeout_seconds=4)
+
+    async def _ask_segment(self) -> None:
+        """Ask for the silent node, for the address, and for the gateway, all at once."""
+        interface = self._config.nodes[self._node].interface
+        hardware = await self._netlink.hardware_address(interface)
+        here = await self._netlink.addresses()
+        own = next((a.address for a in here if a.interface == interface and "." in a.address), None)
+        there = self._config.nodes[self._config.other(self._node)]
+        wanted = [str(a) for a in there.address if a.version == 4]
+        wanted += [
+            str(a.ip) for a in self._config.vips[self._config.writer_vip].address if a.version == 4
+        ]
+        gateway = await self._gateway(interface)
+        asked = [_answers(interface, hardware, None, target) for target in wanted]
+        if gateway is not None:
+            asked.append(_answers(interface, hardware, own, gateway))
+        answers = await asyncio.gather(*asked)
+        now = boot_seconds()
+        if gateway is not None and answers[-1]:
+            self._board.gateway_at = now
+        self._board.silence = Seen(not any(answers[: len(wanted)]), now)
+        self._board.nudge()
+
+    async def _gateway(self, interface: str) -> str | None:
+        found = [c for c in self._config.checks.values() if isinstance(c, GatewayCheck)]
+        if not found or found[0].gateway == "none":
+            return None
+        if found[0].gateway != "auto":
+            return found[0].gateway
+        return await self._netlink.default_gateway(interface)
+
+
+async def _answers(interface: str, hardware: bytes, source: str | None, target: str) -> bool:
+    for _ in range(SEGMENT_TRIES):
+        words = (interface, hardware, source, target, SEGMENT_SECONDS)
+        if await asyncio.to_thread(segment.ask, *words) is not None:
+            return True
+    return False
+
+
+def _close(sql: Mariadb, seconds: float) -> None:
+    """Set read_only: waits for running statements, never longer than this."""
+    sql.wait_at_most(seconds + WORD_SECONDS)
+    try:
+        sql.do("SET GLOBAL event_scheduler = 0")
+        whole = max(1, round(seconds))
+        sql.do(f"SET STATEMENT lock_wait_timeout = {whole} FOR SET GLOBAL read_only = 1")
+    finally:
+        sql.wait_at_most(WORD_SECONDS)
+
+
+def follow(sql: Mariadb) -> None:
+    """Start to replicate from this node's own last transaction; raises SqlError.
+
+    Only for a node whose threads are both stopped and whose received transactions are applied:
+    the first thread that starts deletes the relay log.
+    """
+    began = time.monotonic()
+    sql.do("STOP SLAVE")
+    position = str(sql.value("SELECT @@global.gtid_binlog_pos") or "")
+    if position:
+        sql.do("SET GLOBAL gtid_slave_pos = %s", (position,))
+    sql.do("SET GLOBAL rpl_semi_sync_slave_enabled = 1")
+    sql.do("START SLAVE")
+    while time.monotonic() - began < WORD_SECONDS:
+        row = sql.row("SHOW SLAVE STATUS")
+        if row.get("Slave_IO_Running") != "Preparing":
+            return
+        time.sleep(0.02)

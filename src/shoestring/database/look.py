@@ -1,0 +1,143 @@
+"""One tick's view of the slice: this node, the other one, and what may be believed of it. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from shoestring.config.model import Config, Database, GatewayCheck
+from shoestring.core.database import DatabaseMemory, DatabaseReport, DatabaseSeen, DatabaseState
+from shoestring.core.decision import Memory, VipMemory
+from shoestring.core.seen import Seen
+from shoestring.core.snapshot import NodeReport, Snapshot
+from shoestring.database.gtid import covers
+
+PROMOTION_MARGIN_SECONDS = 2.0
+GATEWAY_KNOWN_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a decision of this slice is made from."""
+
+    config: Config
+    settings: Database
+    all_memory: Memory
+    memory: DatabaseMemory
+    snapshot: Snapshot
+
+    @property
+    def node(self) -> str:
+        """Return this node's name."""
+        return self.snapshot.node
+
+    @property
+    def other(self) -> str:
+        """Return the other node's name."""
+        return self.config.other(self.snapshot.node)
+
+    @property
+    def state(self) -> DatabaseState:
+        """Return who may write, as this node has it on disk."""
+        return self.snapshot.database_state
+
+    @property
+    def seen(self) -> DatabaseSeen | None:
+        """Return MariaDB as it was last seen, or None if nobody could look."""
+        found = self.snapshot.database
+        return found.value if isinstance(found, Seen) else None
+
+    @property
+    def vip(self) -> VipMemory:
+        """Return what is remembered of the VIP that the writer follows."""
+        return self.all_memory.vips.get(self.config.writer_vip, VipMemory())
+
+    @property
+    def held(self) -> bool:
+        """Tell whether this node holds that VIP."""
+        found = self.snapshot.vips.get(self.config.writer_vip)
+        return found.value.held if isinstance(found, Seen) else self.vip.held
+
+    @property
+    def node_report(self) -> NodeReport | None:
+        """Return the other node's report, unless it is too old or VRRP has said since that it fell.
+
+        Whoever took an address over, unasked, from a node that had just claimed to hold it, does
+        not wait for that node's word to grow old.
+        """
+        report = self.snapshot.fresh_peer()
+        if report is None or not self.held or self.vip.held_since is None:
+            return report
+        theirs = report.vips.get(self.config.writer_vip)
+        silent_since_takeover = self.snapshot.peer.at <= self.vip.held_since
+        claimed = theirs is not None and theirs.held and not theirs.hand and not theirs.yielding
+        return None if silent_since_takeover and claimed else report
+
+    @property
+    def peer(self) -> DatabaseReport | None:
+        """Return the other node's word on its database, if it can be believed now."""
+        report = self.node_report
+        return report.database if report is not None else None
+
+    @property
+    def peer_holds(self) -> bool:
+        """Tell whether the other node says that it holds the VIP."""
+        report = self.node_report
+        theirs = report.vips.get(self.config.writer_vip) if report is not None else None
+        return theirs is not None and theirs.held
+
+    @property
+    def silent_seconds(self) -> float:
+        """Return for how long the other node has said nothing, in this agent's life."""
+        noticed = self.all_memory.peer_silent_since
+        if noticed is None:
+            return 0.0
+        return self.snapshot.now - max(self.snapshot.peer.at, noticed)
+
+    @property
+    def handing(self) -> bool:
+        """Tell whether a planned move has come to the point where the writer must be switched."""
+        return self.vip.hand is not None and self.vip.hand.phase == "draining"
+
+    @property
+    def mine(self) -> bool:
+        """Tell whether this node has the right to write."""
+        return self.state.writer == self.node
+
+    @property
+    def gateway_lost(self) -> bool:
+        """Tell whether the gateway has stopped to answer since the other node fell silent."""
+        name = next((n for n, c in self.config.checks.items() if isinstance(c, GatewayCheck)), "")
+        found = self.all_memory.checks.get(name)
+        at = self.snapshot.gateway_at
+        known = at is not None and at > self.snapshot.peer.at - GATEWAY_KNOWN_SECONDS
+        return found is not None and found.failing and known
+
+    @property
+    def gateway_answers(self) -> bool:
+        """Tell whether the gateway has answered since the other node fell silent."""
+        at = self.snapshot.gateway_at
+        return at is not None and at > max(self.snapshot.peer.at, self.snapshot.now - 2.0)
+
+    @property
+    def synced(self) -> bool:
+        """Tell whether this replica surely has all that the writer has acknowledged until now.
+
+        The writer's commits wait for this node for sync_timeout_seconds before they are
+        acknowledged without it; so what was true less than that ago is true still.
+        """
+        at = self.memory.synced_at
+        limit = self.settings.sync_timeout_seconds - PROMOTION_MARGIN_SECONDS
+        return at is not None and self.snapshot.now - at <= limit
+
+    @property
+    def received(self) -> str:
+        """Return this node's position, of all that it has received or applied."""
+        if self.seen is None:
+            return ""
+        return ",".join(
+            p for p in (self.seen.replica.received, self.seen.applied, self.seen.position) if p
+        )
+
+    def has(self, position: str) -> bool:
+        """Tell whether this node has received everything up to a position."""
+        return covers(self.received, position)

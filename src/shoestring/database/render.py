@@ -1,0 +1,77 @@
+"""pair.toml -> MariaDB's settings, its unit's drop-in. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import jinja2
+
+from shoestring.config.model import Config, Database
+from shoestring.core.platform import Platform
+from shoestring.core.rendered import Rendered
+
+REPLICATION_USER = "shoestring_replication"
+ROLE_FILE = "/run/shoestring/mariadb.env"
+TLS = "/etc/mysql/shoestring"
+
+_TEMPLATES = jinja2.Environment(
+    loader=jinja2.PackageLoader("shoestring.database"),
+    undefined=jinja2.StrictUndefined,
+    autoescape=False,  # noqa: S701  configuration files, not HTML; values are validated in config/
+    trim_blocks=True,
+    lstrip_blocks=True,
+    keep_trailing_newline=True,
+)
+
+
+def server_id(config: Config, node: str) -> int:
+    """Return a node's server_id: 1 for the first node of pair.toml, 2 for the second."""
+    return list(config.nodes).index(node) + 1
+
+
+def fixed_settings(settings: Database) -> Mapping[str, str]:
+    """Return the variables that no promise of this slice can do without."""
+    return {
+        "gtid_strict_mode": "1",
+        "log_slave_updates": "1",
+        "binlog_format": "ROW",
+        "binlog_row_image": "FULL",
+        "sync_binlog": "1",
+        "innodb_flush_log_at_trx_commit": "1",
+        "slave_exec_mode": "STRICT",
+        "rpl_semi_sync_master_wait_point": "AFTER_SYNC",
+        "rpl_semi_sync_master_wait_no_slave": "1",
+        "rpl_semi_sync_master_timeout": f"{settings.sync_timeout_seconds * 1000:.0f}",
+    }
+
+
+def render(config: Config, node: str, platform: Platform) -> Iterator[Rendered]:
+    """Yield the slice's files for one node; none where it is not turned on."""
+    if config.database is None:
+        return
+    yield server_cnf(config, config.database, node, platform)
+    text = _fill("mariadb-unit.conf.j2", role_file=ROLE_FILE)
+    path = f"/etc/systemd/system/{platform.mariadb_unit}.d/shoestring.conf"
+    yield Rendered(path, text, "mariadb")
+
+
+def server_cnf(config: Config, settings: Database, node: str, platform: Platform) -> Rendered:
+    """Return MariaDB's option file of one node."""
+    vip = config.vips[config.writer_vip]
+    addresses = ["127.0.0.1", *config.nodes[node].address, *(a.ip for a in vip.address)]
+    number = server_id(config, node)
+    text = _fill(
+        "server.cnf.j2",
+        node=node,
+        server_id=number,
+        domain_id=number if settings.writer == "both" else 0,
+        bind=",".join(str(address) for address in addresses),
+        settings=settings,
+        fixed=fixed_settings(settings),
+        tls=TLS,
+    )
+    return Rendered(platform.mariadb_conf, text, "mariadb")
+
+
+def _fill(template: str, **values: object) -> str:
+    return _TEMPLATES.get_template(template).render(**values)

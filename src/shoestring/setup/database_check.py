@@ -1,0 +1,50 @@
+"""What an apply asks and makes for MariaDB before it is started anew."""
+
+from __future__ import annotations
+
+import re
+
+from shoestring.config.model import Config
+from shoestring.core.errors import CommandError
+from shoestring.core.platform import Platform
+from shoestring.database import tls
+from shoestring.peer.identity import IDENTITY
+from shoestring.system.run import run
+
+OLDEST = (10, 11)
+_VERSION = re.compile(r"\bVer (\d+)\.(\d+)\.(\d+)(-MariaDB)?")
+
+
+def refusals(config: Config, platform: Platform) -> tuple[str, ...]:
+    """Return why this server cannot be used: none there, MySQL, or an old MariaDB."""
+    if config.database is None:
+        return ()
+    try:
+        said = run([platform.mariadbd, "--no-defaults", "--version"]).out
+    except CommandError:
+        return ("[database] needs MariaDB 10.11 or later: apt install mariadb-server",)
+    return unusable(said)
+
+
+def unusable(said: str) -> tuple[str, ...]:
+    """Return why a server with these words of itself cannot be used, or nothing."""
+    match = _VERSION.search(said)
+    if match is None or match.group(4) is None:
+        return (f"[database] needs MariaDB; this server says {said.strip()[:100]!r}",)
+    version = (int(match.group(1)), int(match.group(2)))
+    if version < OLDEST:
+        return (
+            f"[database] needs MariaDB 10.11 or later; this is {version[0]}.{version[1]}, whose "
+            "crash recovery cannot be told which end of the binlog to drop",
+        )
+    return ()
+
+
+def must_restart(changed: set[str]) -> bool:
+    """Tell whether MariaDB must be restarted when files of these engines change."""
+    return "mariadb" in changed
+
+
+def make_certificates(config: Config, node: str) -> None:
+    """Make this node's certificate for MariaDB, signed by its pairing; raises CommandError."""
+    tls.make(IDENTITY, [str(address) for address in config.nodes[node].address])
