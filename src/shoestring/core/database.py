@@ -146,7 +146,7 @@ class DatabaseMemory:
     pending: tuple[float, str] | None = None
     synced_at: float | None = None
     sync_position: str = ""
-    unsynced_since: float | None = None
+    unfit_since: float | None = None
     ghosts_since: float | None = None
     failing_since: float | None = None
     tried: Mapping[str, float] = field(default_factory=dict)

@@ -30,8 +30,8 @@ from shoestring.core.event import Event
 from shoestring.core.seen import Seen
 from shoestring.core.snapshot import PromoteRequest, RejoinRequest, Snapshot
 from shoestring.database import both
-from shoestring.database.fitness import fitness
-from shoestring.database.gtid import behind, covers, ghosts
+from shoestring.database.fitness import fitness, unfit
+from shoestring.database.gtid import behind, covers
 from shoestring.database.look import Look
 from shoestring.database.report import role, silent_refusal
 
@@ -51,6 +51,8 @@ def decide(config: Config, memory: Memory, snapshot: Snapshot) -> Decision:
     if config.database is None:
         return Decision(memory)
     look = Look(config, config.database, memory, _tracked(config, memory, snapshot), snapshot)
+    since = (look.memory.unfit_since or snapshot.now) if unfit(look) else None
+    look = replace(look, memory=replace(look.memory, unfit_since=since))
     penalty, why = fitness(look)
     remembered = replace(look.memory, penalty=penalty, why=why, moved=_moved(look))
     look = replace(look, memory=remembered)
@@ -332,7 +334,7 @@ def _following(look: Look, seen: DatabaseSeen, peer: DatabaseReport) -> Iterator
     same = peer.state.history == look.state.history != ""
     if not (stopped and same and peer.writable) or link.sql_errno or link.io_errno in FATAL_IO:
         return
-    if not ghosts(seen.binlog_state, peer.binlog_state):
+    if not look.ghosts:
         yield Follow(f"{look.other} writes")
     elif _ghosts_are_steady(look) and not look.state.answered:
         yield UndoGhosts(peer.binlog_state, f"{look.other} lacks them, and they were not answered")
@@ -382,16 +384,10 @@ def _limited(look: Look, due: tuple[Action, ...]) -> tuple[tuple[Action, ...], D
 
 def _since(look: Look, memory: DatabaseMemory) -> DatabaseMemory:
     """Note where commits began to wait for the other node, and since when ghosts are seen."""
-    seen, peer, now = look.seen, look.peer, look.snapshot.now
+    seen, now = look.seen, look.snapshot.now
     on = seen is not None and seen.semi_sync_on and seen.semi_sync_clients > 0
     start = (memory.sync_position or (seen.position if seen else "")) if on else ""
-    has = (
-        seen is not None
-        and peer is not None
-        and not look.mine
-        and ghosts(seen.binlog_state, peer.binlog_state) > 0
-    )
-    since = (memory.ghosts_since or now) if has else None
+    since = (memory.ghosts_since or now) if look.ghosts else None
     return replace(memory, sync_position=start, ghosts_since=since)
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from shoestring.core.database import DatabaseHealth
 from shoestring.core.seen import Seen
-from shoestring.database.gtid import ghosts
 from shoestring.database.look import Look
 
 UNFIT = 100
 DISK = 30
 PROBE_FRESH_SECONDS = 10.0
+UNFIT_SECONDS = 5.0
 
 
 def fitness(look: Look) -> tuple[int, str]:
@@ -29,8 +29,9 @@ def fitness(look: Look) -> tuple[int, str]:
         return _writer(look)
     if look.peer is None:
         return (0, "") if look.synced else (look.memory.penalty, look.memory.why)
-    why = unfit(look)
-    return (UNFIT, why) if why else (0, "")
+    since = look.memory.unfit_since
+    steady = since is not None and look.snapshot.now - since >= UNFIT_SECONDS
+    return (UNFIT, unfit(look)) if steady else (0, "")
 
 
 def _writer(look: Look) -> tuple[int, str]:
@@ -63,7 +64,7 @@ def unfit(look: Look) -> str:
         return ""
     if not state.history or (peer is not None and peer.state.history != state.history):
         return f"it is no copy of {look.other}'s yet"
-    if peer is not None and ghosts(seen.binlog_state, peer.binlog_state):
+    if look.ghosts:
         return f"it has transactions that {look.other} lacks"
     if why := _link(look):
         return why

@@ -80,3 +80,13 @@ def tails(mine: str, theirs: str) -> tuple[Tail, ...]:
 def ghosts(mine: str, theirs: str) -> int:
     """Return how many transactions of `mine` the other node lacks."""
     return sum(tail.count for tail in tails(mine, theirs))
+
+
+def own_writes(mine: str, theirs: str, server: int) -> int:
+    """Return how many transactions this server wrote itself that the other node lacks.
+
+    For a replica that follows: what it has from the writer is never too much, however old the
+    other node's word is.
+    """
+    here, there = parse(mine), parse(theirs)
+    return sum(max(0, n - there.get(key, 0)) for key, n in here.items() if key[1] == server)

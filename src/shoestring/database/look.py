@@ -9,7 +9,8 @@ from shoestring.core.database import DatabaseMemory, DatabaseReport, DatabaseSee
 from shoestring.core.decision import Memory, VipMemory
 from shoestring.core.seen import Seen
 from shoestring.core.snapshot import NodeReport, Snapshot
-from shoestring.database.gtid import covers
+from shoestring.database.gtid import covers, ghosts, own_writes
+from shoestring.database.render import server_id
 
 PROMOTION_MARGIN_SECONDS = 2.0
 GATEWAY_KNOWN_SECONDS = 30.0
@@ -141,3 +142,14 @@ class Look:
     def has(self, position: str) -> bool:
         """Tell whether this node has received everything up to a position."""
         return covers(self.received, position)
+
+    @property
+    def ghosts(self) -> int:
+        """Return how many transactions this replica has too much, as far as that can be known."""
+        seen, peer = self.seen, self.peer
+        if seen is None or peer is None or self.mine or self.settings.writer == "both":
+            return 0
+        if seen.replica.io == "No" and seen.replica.sql == "No":
+            return ghosts(seen.binlog_state, peer.binlog_state)
+        number = server_id(self.config, self.node)
+        return own_writes(seen.binlog_state, peer.binlog_state, number)

@@ -10,7 +10,7 @@ from shoestring.core.decision import Memory
 from shoestring.core.event import Event
 from shoestring.core.seen import Seen
 from shoestring.core.snapshot import Snapshot
-from shoestring.database.gtid import behind, ghosts
+from shoestring.database.gtid import behind
 from shoestring.database.look import Look
 from shoestring.database.report import silent_refusal
 
@@ -19,6 +19,7 @@ DENIED_ERRNOS = (1045, 1044, 1698, 1130)
 CONFLICT_ERRNOS = (1062, 1032, 1060, 1050, 1950, 1146, 1054, 1091)
 CONNECTIONS_PERCENT = 90
 BEHIND_TRANSACTIONS = 1000
+STEADY_SECONDS = 2.0
 
 
 def problems(config: Config, memory: Memory, snapshot: Snapshot) -> list[Event]:
@@ -87,6 +88,8 @@ def _link(look: Look, seen: DatabaseSeen) -> Iterator[Event]:
     link, peer, node = seen.replica, look.peer, look.node
     if link.strangers:
         yield Event("DB-721", {"node": node, "what": f"connections {', '.join(link.strangers)}"})
+    if not link.set_up and peer is not None and peer.busy:
+        return
     if not link.set_up:
         yield Event("DB-721", {"node": node, "what": "no replication is set up"})
         return
@@ -105,8 +108,8 @@ def _link(look: Look, seen: DatabaseSeen) -> Iterator[Event]:
     lacking = behind(peer.position, f"{seen.applied},{seen.position}")
     if lacking > BEHIND_TRANSACTIONS:
         yield Event("DB-708", {"node": node, "count": str(lacking), "doing": link.doing or "-"})
-    count = ghosts(seen.binlog_state, peer.binlog_state)
-    if count and (look.state.answered or link.sql_errno or seen.replica.io == "Yes"):
+    since, count = look.memory.ghosts_since, look.ghosts
+    if count and since is not None and look.snapshot.now - since > STEADY_SECONDS:
         yield Event("DB-709", {"node": node, "other": look.other, "count": str(count)})
 
 

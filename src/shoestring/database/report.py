@@ -8,7 +8,7 @@ from shoestring.core.decision import Memory
 from shoestring.core.seen import Seen
 from shoestring.core.snapshot import Snapshot
 from shoestring.database.fitness import unfit
-from shoestring.database.gtid import behind, ghosts
+from shoestring.database.gtid import behind
 from shoestring.database.look import Look
 
 
@@ -31,7 +31,7 @@ def report(config: Config, memory: Memory, snapshot: Snapshot) -> DatabaseReport
     if config.database is None:
         return None
     look = Look(config, config.database, memory, memory.database, snapshot)
-    seen, state, peer, now = look.seen, look.state, look.peer, role(look)
+    seen, state, now = look.seen, look.state, role(look)
     health = snapshot.database_health
     lag = health.value.behind_seconds if isinstance(health, Seen) else None
     if seen is None:
@@ -55,7 +55,7 @@ def report(config: Config, memory: Memory, snapshot: Snapshot) -> DatabaseReport
         sql=seen.replica.sql,
         behind=_behind(look),
         behind_seconds=None if open_now else lag,
-        ghosts=0 if peer is None or open_now else ghosts(seen.binlog_state, peer.binlog_state),
+        ghosts=look.ghosts,
         busy=snapshot.database_busy,
     )
 

@@ -77,6 +77,7 @@ FAULTS: Mapping[str, Fault] = {
     "apache-hang": Fault("Apache hangs", _systemctl("kill", "--signal=STOP", "apache2")),
     "mariadb-stop": Fault("MariaDB is stopped", _systemctl("stop", "--no-block", "mariadb")),
     "mariadb-hang": Fault("MariaDB hangs", _systemctl("kill", "--signal=STOP", "mariadb")),
+    "mariadb-kill": Fault("MariaDB is killed", _systemctl("kill", "--signal=KILL", "mariadb")),
     "cable-cut": Fault("the network cable is cut", _cut_cable),
     "power-cut": Fault("the power is cut", Host.power_off),
     "keepalived-kill": Fault("both keepalived processes are killed", _kill_keepalived),

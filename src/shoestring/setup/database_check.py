@@ -9,6 +9,7 @@ from shoestring.core.errors import CommandError
 from shoestring.core.platform import Platform
 from shoestring.database import tls
 from shoestring.peer.identity import IDENTITY
+from shoestring.system.mariadb import Mariadb, SqlError
 from shoestring.system.run import run
 
 OLDEST = (10, 11)
@@ -23,7 +24,22 @@ def refusals(config: Config, platform: Platform) -> tuple[str, ...]:
         said = run([platform.mariadbd, "--no-defaults", "--version"]).out
     except CommandError:
         return ("[database] needs MariaDB 10.11 or later: apt install mariadb-server",)
-    return unusable(said)
+    return (*unusable(said), *_named_hosts(config.database.socket))
+
+
+def _named_hosts(socket: str) -> tuple[str, ...]:
+    """Refuse accounts that are bound to host names: names are not looked up any more."""
+    sql = "SELECT CONCAT(User, '@', Host) AS account FROM mysql.user WHERE Host RLIKE '[g-zG-Z]'"
+    try:
+        with Mariadb(socket, timeout_seconds=5) as mariadb:
+            rows = mariadb.rows(f"{sql} AND Host <> 'localhost' AND is_role = 'N'")
+    except SqlError:
+        return ()
+    return tuple(
+        f"account {row['account']} is bound to a host name, and [database] turns DNS off "
+        "(a dead DNS server would hold up every connection): bind it to an address or to %"
+        for row in rows
+    )
 
 
 def unusable(said: str) -> tuple[str, ...]:

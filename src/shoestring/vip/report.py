@@ -58,6 +58,8 @@ def _reason(memory: Memory, now: VipMemory) -> str:
     if now.hand is not None:
         return now.hand.reason
     failing = [f"{name}: {check.detail}" for name, check in memory.checks.items() if check.failing]
+    if memory.database.penalty:
+        failing.append(f"database: {memory.database.why}")
     if now.yielding_since is not None:
         return f"checks failed ({'; '.join(failing)})"
     return "the move budget is spent" if now.budget_spent else ""
