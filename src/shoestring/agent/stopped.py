@@ -9,6 +9,7 @@ import json
 import logging
 
 from shoestring.core.errors import CommandError
+from shoestring.database.render import CUT_TABLE
 from shoestring.system.files import read_number, write_atomic
 from shoestring.system.places import DEAD_MARK, RUN
 from shoestring.system.run import run
@@ -45,6 +46,7 @@ def clear_left_overs() -> None:
             run(["nft", "delete", "table", "netdev", name], timeout_seconds=5)
         except CommandError as error:
             LOG.warning("%s", error)
+    run(["nft", "delete", "table", "inet", CUT_TABLE], timeout_seconds=5, check=False)
     for path in DRAINING_FOLDER.glob("*"):
         path.unlink(missing_ok=True)
 

@@ -31,7 +31,8 @@ from shoestring.core.seen import Seen
 from shoestring.database import clients, ghosts, state
 from shoestring.database.observe import look
 from shoestring.database.relay import apply_received
-from shoestring.system import segment
+from shoestring.database.render import CUT_TABLE, cut_table
+from shoestring.system import nft, segment
 from shoestring.system.board import Board
 from shoestring.system.clock import boot_seconds
 from shoestring.system.mariadb import Mariadb, SqlError
@@ -54,6 +55,7 @@ class DatabaseActor:
         self._board = board
         self._netlink = netlink
         self._sql = Mariadb(config.database.socket, timeout_seconds=WORD_SECONDS)
+        self._loop = asyncio.get_running_loop()
 
     def close(self) -> None:
         """Drop the connection."""
@@ -68,8 +70,11 @@ class DatabaseActor:
                 await self._fence(action)
             case AskSegment():
                 await self._ask_segment()
+            case Open():
+                await self._open_cut(action)
             case _:
                 await self._blocking(lambda: self._to_mariadb(action))
+        self._board.nudge()
 
     @staticmethod
     async def _blocking(work: Callable[[], None]) -> None:
@@ -81,11 +86,10 @@ class DatabaseActor:
 
     def _to_mariadb(self, action: DatabaseAction) -> None:
         sql = self._sql
+        sql.renew()
         match action:
             case Release():
                 self._release(action)
-            case Open():
-                self._open(action)
             case CloseWrites():
                 clients.cut(sql)
                 _close(sql, CLOSE_SECONDS)
@@ -100,7 +104,6 @@ class DatabaseActor:
     def _look(self) -> None:
         """Have the next decision know what this one did."""
         self._board.database = Seen(look(self._sql), boot_seconds())
-        self._board.nudge()
 
     def _release(self, action: Release) -> None:
         sql = self._sql
@@ -114,12 +117,24 @@ class DatabaseActor:
             ) from error
         position = str(sql.value("SELECT @@global.gtid_binlog_pos") or "")
         self._keep(replace(action.state, released=position))
-        self._board.nudge()
+        self._loop.call_soon_threadsafe(self._board.nudge)
         sql.do("SET GLOBAL rpl_semi_sync_master_enabled = 0")
         clients.cut(sql)
 
+    async def _open_cut(self, action: Open) -> None:
+        """Open; where the writer is gone, with the link to it cut, so that it cannot come back."""
+        if not action.cut_link:
+            await self._blocking(lambda: self._open(action))
+            return
+        await nft.load(cut_table(self._config, self._node))
+        try:
+            await self._blocking(lambda: self._open(action))
+        finally:
+            await nft.delete_table("inet", CUT_TABLE)
+
     def _open(self, action: Open) -> None:
         sql = self._sql
+        sql.renew()
         try:
             apply_received(sql, until=action.until, cut=action.cut_link, seconds=action.seconds)
         except EngineError:
@@ -128,6 +143,7 @@ class DatabaseActor:
         self._keep(action.state)
         sql.do("SET GLOBAL read_only = 0")
         clients.run_events(sql)
+        self._look()
 
     async def _fence(self, action: Fence) -> None:
         await asyncio.to_thread(self._keep, action.state)

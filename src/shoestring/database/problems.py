@@ -53,12 +53,19 @@ def _right(look: Look) -> Iterator[Event]:
         yield Event("DB-704", facts)
     elif look.mine and closed and state.declined == state.epoch:
         yield Event("DB-704", {"node": look.node, "why": "it could not apply what it received"})
-    elif not look.mine and peer is None and look.held and (why := silent_refusal(look)):
+    elif _holds_in_vain(look) and (why := silent_refusal(look)):
         yield Event("DB-704", {"node": look.node, "why": why})
     elif not look.mine and peer is not None and look.held and not peer.alive and look.memory.why:
         yield Event("DB-704", {"node": look.node, "why": look.memory.why})
     if look.mine and state.alone and seen is not None and seen.alive and not seen.read_only:
         yield Event("DB-705", {"node": look.node, "other": look.other, "why": _alone(look)})
+
+
+def _holds_in_vain(look: Look) -> bool:
+    """Tell whether this replica holds the address for a while, with nobody else heard."""
+    since = look.vip.held_since
+    waited = since is not None and look.snapshot.now - since > STEADY_SECONDS
+    return not look.mine and look.peer is None and look.held and waited
 
 
 def _alone(look: Look) -> str:

@@ -36,16 +36,11 @@ def _drain(sql: Mariadb, row: Row) -> None:
     elif row["Slave_SQL_Running"] == "No":
         _replay(sql, row)
         return
-    # Else STOP SLAVE would first call the dead writer to end its half of the connection.
-    sql.do("SET GLOBAL rpl_semi_sync_slave_enabled = 0")
-    try:
-        sql.do("STOP SLAVE IO_THREAD")
-        received = str(sql.row("SHOW SLAVE STATUS")["Gtid_IO_Pos"] or "")
-        if received:
-            _wait(sql, received, APPLY_SECONDS_MAX)
-        sql.do("STOP SLAVE")
-    finally:
-        sql.do("SET GLOBAL rpl_semi_sync_slave_enabled = 1")
+    sql.do("STOP SLAVE IO_THREAD")
+    received = str(sql.row("SHOW SLAVE STATUS")["Gtid_IO_Pos"] or "")
+    if received:
+        _wait(sql, received, APPLY_SECONDS_MAX)
+    sql.do("STOP SLAVE")
 
 
 def _wait(sql: Mariadb, position: str, seconds: float) -> None:

@@ -12,6 +12,7 @@ from shoestring.core.rendered import Rendered
 
 REPLICATION_USER = "shoestring_replication"
 ROLE_FILE = "/run/shoestring/mariadb.env"
+CUT_TABLE = "shoestring_cut"
 TLS = "/etc/mysql/shoestring"
 
 _TEMPLATES = jinja2.Environment(
@@ -71,6 +72,18 @@ def server_cnf(config: Config, settings: Database, node: str, platform: Platform
         tls=TLS,
     )
     return Rendered(platform.mariadb_conf, text, "mariadb")
+
+
+def cut_table(config: Config, node: str) -> str:
+    """Return the nftables table that ends this node's link to the other one's MariaDB.
+
+    A receiver that is stopped dials the dead writer first, for a second at least, unless the dial
+    is refused at once (manual, rpl_semi_sync_slave_kill_conn_timeout).
+    """
+    assert config.database is not None
+    addresses = [str(address) for address in config.nodes[config.other(node)].address]
+    port = config.database.port
+    return _fill("cut.nft.j2", table=CUT_TABLE, addresses=addresses, port=port)
 
 
 def _fill(template: str, **values: object) -> str:

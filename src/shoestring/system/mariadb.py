@@ -42,6 +42,12 @@ class Mariadb:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def renew(self) -> None:
+        """Make sure that the kept connection is alive: the server may have been restarted."""
+        if self._connection is not None:
+            with contextlib.suppress(SqlError):
+                self.select_one()
+
     def select_one(self) -> None:
         """Ask SELECT 1; raises SqlError."""
         self.rows("SELECT 1 AS one")
