@@ -324,9 +324,11 @@ class DatabaseDesk:
     async def _ghosts(self, body: Mapping[str, object]) -> Answer:
         """Say what this node has too much, and what was saved before."""
         word = parsed(FolderWord, body)
-        peer = self._board.peer
+        peer, report = self._board.peer, self._loop.report
         theirs = peer.value.database if isinstance(peer, Seen) else None
-        known = theirs.binlog_state if theirs is not None and theirs.writable else None
+        mine = report.database if report is not None else None
+        has = mine is not None and mine.ghosts > 0
+        known = theirs.binlog_state if has and theirs is not None else None
 
         def work(sql: Mariadb) -> Answer:
             return ghosts.listed(sql, known, word.folder)

@@ -17,7 +17,7 @@ DATABASE_KINDS = (
     Kind(
         "DB-702",
         Level.OK,
-        "{node} has stopped writing to the database; {writer} has the right (epoch {epoch})",
+        "{node} has stopped writing to the database (epoch {epoch})",
         "There is one writer, or both nodes would differ.",
         "Nothing to do.",
     ),

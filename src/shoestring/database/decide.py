@@ -269,7 +269,7 @@ def _open_writer(look: Look, seen: DatabaseSeen, peer: DatabaseReport | None) ->
         yield KeepState(replace(state, alone=True), lost)
     elif lost and seen.semi_sync:
         yield SemiSync(on=False, reason=lost)
-    if attached and peer is not None and _ring_is_open(seen, peer):
+    elif attached and peer is not None and _ring_is_open(seen, peer):
         yield Follow("the ring: an address that moves finds its link in place")
 
 
@@ -402,5 +402,5 @@ def _told(look: Look) -> tuple[tuple[Event, ...], DatabaseMemory]:
     if now == "writer":
         return (Event("DB-701", facts),), memory
     if before == "writer":
-        return (Event("DB-702", {**facts, "writer": look.state.writer}),), memory
+        return (Event("DB-702", facts),), memory
     return (), memory

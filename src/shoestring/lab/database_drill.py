@@ -112,7 +112,9 @@ def on_the_host(host: Host, first: int, *words: str) -> list[str]:
 
 def query(host: Host, sql: str) -> str:
     """Ask a host's MariaDB, as root, and return what it prints."""
-    return host.run(["mariadb", "--batch", "--skip-column-names", "-e", sql]).out.strip()
+    return host.run(
+        ["mariadb", "--database=lab", "--batch", "--skip-column-names", "-e", sql]
+    ).out.strip()
 
 
 def ids(host: Host) -> set[int]:
