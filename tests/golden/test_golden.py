@@ -13,8 +13,10 @@ import pytest
 from shoestring.config.load import parse
 from shoestring.core.event import CATALOGUE
 from shoestring.core.platform import DEBIAN, RHEL
+from shoestring.database.render import cut_table
+from shoestring.database.render import render as render_database
 from shoestring.lab.labs import pair_toml
-from shoestring.vip.render import hand_table, render, vrids
+from shoestring.vip.render import firewall, hand_table, render, vrids
 
 EXPECTED = Path(__file__).parent / "expected"
 CONFIG = parse(pair_toml())
@@ -27,6 +29,13 @@ def rendered() -> Iterator[tuple[str, str]]:
                 yield f"debian/{node}{file.path}", file.text
     for file in render(CONFIG, "alpha", RHEL):
         yield f"rhel/alpha{file.path}", file.text
+    for name, extra in (("database", ""), ("database-both", 'writer = "both"\n')):
+        replicating = parse(f"{pair_toml()}[database]\n{extra}")
+        for node in replicating.nodes:
+            for file in render_database(replicating, node, DEBIAN):
+                yield f"{name}/{node}{file.path}", file.text
+    yield "database/firewall.nft", firewall(replicating, "alpha").text
+    yield "database/cut.nft", cut_table(replicating, "alpha")
     six = parse(pair_toml() + '[vips.six]\naddress = "2001:db8::200/64"\nprefer = "beta"\n')
     yield "with-ipv6-alone/keepalived.conf", render(six, "alpha", DEBIAN)[0].text
     peers = {4: "198.51.100.12", 6: "2001:db8::12"}

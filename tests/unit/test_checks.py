@@ -52,7 +52,7 @@ def page(status: str, body: str = "all is well") -> bytes:
 async def outcome(check: Check, *, silent: bool = True) -> Seen | Unseen:
     """Run a check until its verdict would stand, and return what is on the board."""
     board, netlink = Board(), Netlink()
-    probes = Probes("lo", netlink, lambda: silent)
+    probes = Probes("lo", netlink, board, lambda: silent)
     runner = Runner("it", check, probes.build(check), board)
     running = asyncio.create_task(runner.run())
     try:
@@ -186,7 +186,7 @@ def test_gateway_is_not_asked_while_the_peer_answers():
 def test_a_port_that_closes_runs_its_check_at_once():
     async def scene() -> bool:
         board, netlink = Board(), Netlink()
-        probes = Probes("lo", netlink, lambda: True)
+        probes = Probes("lo", netlink, Board(), lambda: True)
         async with answering(page("200 OK")) as port:
             check = HttpCheck(http="/", port=port, interval_seconds=3600)
             runner = Runner("web", check, probes.build(check), board)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
@@ -16,7 +17,7 @@ from shoestring.agent.control import StrictWord, body_of, parsed
 from shoestring.agent.loop import Loop
 from shoestring.config.model import Config
 from shoestring.core.database import DatabaseState
-from shoestring.core.errors import EngineError, PeerError, UsageError
+from shoestring.core.errors import EngineError, PeerError, ShoestringError, UsageError
 from shoestring.core.event import Event
 from shoestring.core.seen import Seen
 from shoestring.core.snapshot import PEER_FRESH_SECONDS, PromoteRequest, RejoinRequest
@@ -122,6 +123,8 @@ class DatabaseDesk:
         self._loop = loop
         self._ask_peer = ask_peer
         self._busy_until = 0.0
+        self._verified_at = 0.0
+        self._event_loop = asyncio.get_running_loop()
         self._comparer = Comparer(config)
         self._verbs: Mapping[str, Callable[[Mapping[str, object]], Awaitable[Answer]]] = {
             "database-grant": self._grant,
@@ -158,6 +161,37 @@ class DatabaseDesk:
                 self._board.database_busy = ""
                 self._board.nudge()
             await asyncio.to_thread(self._comparer.forget_old)
+            if self._verify_is_due():
+                await asyncio.to_thread(self._verify)
+
+    def _verify_is_due(self) -> bool:
+        """Tell whether it is time that the writer compares both nodes unasked."""
+        settings, report = self._config.database, self._loop.report
+        if settings is None or report is None or settings.verify_interval_seconds <= 0:
+            return False
+        now, health = report.database, self._board.database_health
+        if now is None or not now.in_sync or not isinstance(health, Seen):
+            return False
+        first = settings.writer == "holder" or self._node == next(iter(self._config.nodes))
+        last = max(health.value.verified_wall or 0.0, self._verified_at)
+        return first and wall_seconds() - last >= settings.verify_interval_seconds
+
+    def _verify(self) -> None:
+        """Compare both nodes and keep what came of it; one that cannot be made now is skipped."""
+        self._verified_at = wall_seconds()
+        other = self._config.other(self._node)
+        with contextlib.suppress(ShoestringError):
+            found = verify.verify(self._ask_node(), self._node, other, "", lambda *_: None)
+            verify.keep(wall_seconds(), [d.sentence() for d in found.differences][:20])
+
+    def _ask_node(self) -> verify.Ask:
+        """Return what has a node do a verb, from a thread beside the loop."""
+        loop = self._event_loop
+
+        def ask(node: str, verb: str, body: Mapping[str, object]) -> Mapping[str, Any]:
+            return asyncio.run_coroutine_threadsafe(self._at(node, verb, body), loop).result()
+
+        return ask
 
     async def for_peer(self, verb: str, body: Mapping[str, object]) -> Answer | None:
         """Do what the other node, or a job on this one, asks; None for a verb that is not ours."""
@@ -345,13 +379,10 @@ class DatabaseDesk:
         """Replace rows of this node by the other one's; what they were is kept."""
         word = parsed(RepairWord, body)
         other = self._config.other(self._node)
-        loop = asyncio.get_running_loop()
-
-        def ask(node: str, verb: str, body: Mapping[str, object]) -> Mapping[str, Any]:
-            return asyncio.run_coroutine_threadsafe(self._at(node, verb, body), loop).result()
 
         def work(sql: Mariadb) -> Answer:
-            return repair.repair(sql, ask, (other, self._node), word.table, word.keys)
+            nodes = (other, self._node)
+            return repair.repair(sql, self._ask_node(), nodes, word.table, word.keys)
 
         return await self._in_thread(work)
 

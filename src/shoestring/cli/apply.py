@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 
 import click
 
@@ -12,7 +13,7 @@ from shoestring.cli.output import json_option, print_json, talk
 from shoestring.config.load import read_text
 from shoestring.core.errors import ApplyError, ShoestringError, UsageError
 from shoestring.setup.pair import PairPlan, apply_pair, plan_pair
-from shoestring.setup.plan import PLAN
+from shoestring.setup.plan import PLAN, NodePlan
 from shoestring.show.plan import plan_lines
 
 SETTLE_SECONDS = 20.0
@@ -30,7 +31,13 @@ def command(yes: bool, as_json: bool) -> None:
         _done("nothing to change", as_json=as_json, changed=False)
         return
     _agree(plan, yes=yes)
-    apply_pair(plan, ask_peer, lambda line: _tell(line, began), _settled)
+    apply_pair(
+        plan,
+        ask_peer,
+        lambda line: _tell(line, began),
+        _settled,
+        lambda node: _hand_away(node, lambda line: _tell(line, began)),
+    )
     _settle(plan, lambda line: _tell(line, began))
     _done(
         f"applied to both nodes in {time.monotonic() - began:.1f} s", as_json=as_json, changed=True
@@ -53,6 +60,29 @@ def _settled(node: str, config_hash: str) -> None:
         f"the agent of {node} does not go by the new pair.toml after {SETTLE_SECONDS:g} s",
         hint=f"on {node}: journalctl -u shoestring-agent",
     )
+
+
+def _hand_away(node: NodePlan, tell: Callable[[str], None]) -> None:
+    """Move the addresses away from a node whose MariaDB is restarted, if the other one is fit."""
+    names = [name for name in status()["nodes"] if name != node.node]
+    until = time.monotonic() + SETTLE_SECONDS
+    for vip in node.moves:
+        while True:
+            try:
+                answer = ask("POST", "/move", {"vip": vip, "node": names[0]})
+            except ShoestringError as error:
+                answer = {"done": False, "sentence": error.message}
+            if answer["done"] or time.monotonic() > until or not _may_become_fit():
+                break
+            time.sleep(0.5)
+        tell(str(answer["sentence"]))
+
+
+def _may_become_fit() -> bool:
+    """Tell whether both databases are one, so that the other node will have everything soon."""
+    reports = [status()["report"], status()["peer"]]
+    found = [r["database"]["state"]["history"] for r in reports if r and r["database"]]
+    return len(found) == 2 and found[0] == found[1] != ""
 
 
 def _tell(line: str, began: float) -> None:

@@ -45,6 +45,8 @@ def ufw_commands(config: Config, node: str) -> Iterator[Command]:
             yield ("ufw", "allow", "in", "proto", "vrrp", "from", str(address))
         link = ("ufw", "allow", "in", "proto", "tcp", "from", str(address))
         yield (*link, "to", "any", "port", ports)
+        if config.database is not None:
+            yield (*link, "to", "any", "port", str(config.database.port))
 
 
 def is_in_ufw(command: Command, status: str) -> bool:
@@ -59,7 +61,10 @@ def firewalld_commands(config: Config, node: str) -> Iterator[Command]:
     ports = f"{config.peer.port}-{config.peer.port + 1}"
     for address in _peer_addresses(config, node):
         source = f'rule family="ipv{address.version}" source address="{address}"'
-        for what in ('protocol value="vrrp"', f'port port="{ports}" protocol="tcp"'):
+        opened = ['protocol value="vrrp"', f'port port="{ports}" protocol="tcp"']
+        if config.database is not None:
+            opened.append(f'port port="{config.database.port}" protocol="tcp"')
+        for what in opened:
             yield ("firewall-cmd", "--permanent", f"--add-rich-rule={source} {what} accept")
             yield ("firewall-cmd", f"--add-rich-rule={source} {what} accept")
 

@@ -64,16 +64,25 @@ Tell = Callable[[str], None]
 Settled = Callable[[str, str], None]
 
 
-def apply_pair(plan: PairPlan, ask_peer: AskPeer, tell: Tell, settled: Settled) -> None:
+def apply_pair(
+    plan: PairPlan,
+    ask_peer: AskPeer,
+    tell: Tell,
+    settled: Settled,
+    hand_away: Callable[[NodePlan], None],
+) -> None:
     """Apply both nodes; when one fails, the other is put back too. Raises ApplyError.
 
     settled: called with a node and the hash of its new file; waits until its agent goes by it.
+    hand_away: called before the holder of an address is applied whose MariaDB is restarted.
     """
     if plan.refusals:
         raise ApplyError("nothing was changed: " + "; ".join(plan.refusals))
     done: list[tuple[NodePlan, str]] = []
     for node in plan.plans:
         tell(f"{node.node}: {_amount(node)}")
+        if node.restarts and node.moves:
+            hand_away(node)
         try:
             backup = _apply_one(plan, node, ask_peer)
         except ShoestringError as error:
