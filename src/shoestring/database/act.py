@@ -7,7 +7,6 @@ other one is taken.
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -29,6 +28,7 @@ from shoestring.core.errors import EngineError
 from shoestring.core.platform import DEBIAN
 from shoestring.core.seen import Seen
 from shoestring.database import clients, ghosts, state
+from shoestring.database.follow import follow
 from shoestring.database.observe import look
 from shoestring.database.relay import apply_received
 from shoestring.database.render import CUT_TABLE, cut_table
@@ -198,23 +198,3 @@ def _close(sql: Mariadb, seconds: float) -> None:
         sql.do(f"SET STATEMENT lock_wait_timeout = {whole} FOR SET GLOBAL read_only = 1")
     finally:
         sql.wait_at_most(WORD_SECONDS)
-
-
-def follow(sql: Mariadb) -> None:
-    """Start to replicate from this node's own last transaction; raises SqlError.
-
-    Only for a node whose threads are both stopped and whose received transactions are applied:
-    the first thread that starts deletes the relay log.
-    """
-    began = time.monotonic()
-    sql.do("STOP SLAVE")
-    position = str(sql.value("SELECT @@global.gtid_binlog_pos") or "")
-    if position:
-        sql.do("SET GLOBAL gtid_slave_pos = %s", (position,))
-    sql.do("SET GLOBAL rpl_semi_sync_slave_enabled = 1")
-    sql.do("START SLAVE")
-    while time.monotonic() - began < WORD_SECONDS:
-        row = sql.row("SHOW SLAVE STATUS")
-        if row.get("Slave_IO_Running") != "Preparing":
-            return
-        time.sleep(0.02)

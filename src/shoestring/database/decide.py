@@ -286,8 +286,9 @@ def _is_in_sync(look: Look, seen: DatabaseSeen, peer: DatabaseReport) -> bool:
 
 
 def _ring_is_open(seen: DatabaseSeen, peer: DatabaseReport) -> bool:
-    stopped = seen.replica.io == "No" and seen.replica.sql == "No"
-    return stopped and peer.ghosts == 0 and peer.behind == 0
+    """Tell whether the link back must be made anew: the peer has nothing that this node lacks."""
+    broken = seen.replica.io == "No" or seen.replica.sql == "No"
+    return broken and peer.ghosts == 0 and peer.behind <= ATTACHED_BEHIND_MAX
 
 
 def _lost(look: Look, seen: DatabaseSeen) -> str:

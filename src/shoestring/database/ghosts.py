@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from shoestring.core.errors import EngineError
+from shoestring.database.follow import follow
 from shoestring.database.gtid import Tail, parse, tails
 from shoestring.system.clock import stamp
 from shoestring.system.files import write_atomic
@@ -106,12 +107,15 @@ def _inexact(readable: Path) -> str:
 def undo(sql: Mariadb, theirs: str) -> None:
     """Save, undo by flashback, and follow the writer from the last common transaction.
 
+    Where there is nothing to undo, replication is only started afresh.
+
     Raises EngineError, with nothing changed, where flashback would not be exact.
     """
     saved = save(sql, theirs)
     mine = str(sql.value("SELECT @@global.gtid_binlog_state") or "")
     found = tails(mine, theirs)
     if saved is None:
+        follow(sql)
         return
     if saved.inexact:
         raise EngineError(
