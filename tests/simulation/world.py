@@ -10,6 +10,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from shoestring.agent.decide import decide, report
 from shoestring.config.load import parse
 from shoestring.config.model import Config
 from shoestring.core.action import HandOver, Receive, SetTrackValue
@@ -25,8 +26,6 @@ from shoestring.core.snapshot import (
     Snapshot,
     VipSeen,
 )
-from shoestring.vip.decide import decide
-from shoestring.vip.report import report
 from shoestring.vip.score import FAULT, UNPROVEN, base_priority
 
 STEP = 0.1

@@ -348,7 +348,7 @@ def _ghosts_are_steady(look: Look) -> bool:
 
 def _silent_writer(look: Look) -> Iterator[Action]:
     """Take over from a writer that is gone: in sync, with a gateway, and nobody answers for it."""
-    if not look.held or not look.synced:
+    if not look.held or not look.synced or look.agent_was_silent_before:
         return
     silence = look.snapshot.silence
     if not isinstance(silence, Seen) or silence.at <= look.snapshot.peer.at:

@@ -8,7 +8,7 @@ from shoestring.config.model import Config, Database, GatewayCheck
 from shoestring.core.database import DatabaseMemory, DatabaseReport, DatabaseSeen, DatabaseState
 from shoestring.core.decision import Memory, VipMemory
 from shoestring.core.seen import Seen
-from shoestring.core.snapshot import NodeReport, Snapshot
+from shoestring.core.snapshot import PEER_FRESH_SECONDS, NodeReport, Snapshot
 from shoestring.database.gtid import covers, ghosts, own_writes
 from shoestring.database.render import server_id
 
@@ -93,6 +93,15 @@ class Look:
         if noticed is None:
             return 0.0
         return self.snapshot.now - max(self.snapshot.peer.at, noticed)
+
+    @property
+    def agent_was_silent_before(self) -> bool:
+        """Tell whether the other agent fell silent well before its node gave the address up.
+
+        Then it could not have fenced its MariaDB, should that be alive behind a cut cable.
+        """
+        since = self.vip.held_since
+        return since is not None and since - self.snapshot.peer.at > PEER_FRESH_SECONDS
 
     @property
     def handing(self) -> bool:

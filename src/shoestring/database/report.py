@@ -72,6 +72,8 @@ def silent_refusal(look: Look) -> str:
         return "this node does not hold the address"
     if not look.synced:
         return f"this node was not in sync with {look.other} when it was last heard"
+    if look.agent_was_silent_before:
+        return f"{look.other}'s agent was silent already, so nothing stops its MariaDB there"
     silence = look.snapshot.silence
     if isinstance(silence, Seen) and not silence.value:
         return f"somebody answers for {look.other} or for the address"

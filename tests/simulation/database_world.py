@@ -1,0 +1,296 @@
+"""The pair with a database: a model of MariaDB's binlog, relay log, semi-sync and crash recovery.
+
+A transaction is (sequence, server, id). A commit that waits for the other node is in the binlog and
+not in the engine: crash recovery as SLAVE drops it, as MASTER keeps it (and so does a release).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from shoestring.core.action import (
+    AskSegment,
+    CloseWrites,
+    Fence,
+    Follow,
+    KeepState,
+    Open,
+    Release,
+    SemiSync,
+    UndoGhosts,
+)
+from shoestring.core.database import DatabaseSeen, DatabaseState, ReplicaSeen
+from shoestring.core.seen import Seen
+from shoestring.core.snapshot import PEER_FRESH_SECONDS, Snapshot
+from shoestring.database.gtid import covers
+from shoestring.database.role import boot_role
+from tests.simulation.world import STEP, SimNode, World
+
+SEMI_SYNC_SECONDS = 10.0
+RESTART_SECONDS = 1.0
+Transaction = tuple[int, int, int]
+HISTORY = "0123456789abcdef"
+
+
+@dataclass
+class SimDatabase:
+    """One MariaDB."""
+
+    number: int
+    alive: bool = True
+    hung: bool = False
+    read_only: bool = True
+    log: list[Transaction] = field(default_factory=list)
+    relay: list[Transaction] = field(default_factory=list)
+    waiting: list[Transaction] = field(default_factory=list)
+    waiting_since: float = 0.0
+    io: bool = False
+    sql: bool = False
+    sql_stopped: bool = False
+    semi_sync: bool = False
+    semi_sync_on: bool = False
+    starting_since: float | None = None
+    dead_since: float = 0.0
+    state: DatabaseState = field(default_factory=DatabaseState)
+    silence: tuple[bool, float] | None = None
+    gateway_at: float | None = None
+
+    def die(self, now: float) -> None:
+        """Die at once: what waits is in the binlog alone, what was received is on disk."""
+        if self.alive:
+            self.alive, self.hung, self.dead_since = False, False, now
+            self.starting_since = None
+            self.io = self.sql = self.semi_sync = self.semi_sync_on = False
+
+    def boot(self, role: str) -> None:
+        """Recover from a crash."""
+        if role == "SLAVE":
+            dropped = set(self.waiting)
+            self.log = [t for t in self.log if t not in dropped]
+        self.waiting = []
+        self.alive, self.read_only, self.starting_since = True, True, None
+
+    def settle_waiting(self) -> list[Transaction]:
+        """Commit what waits; return it."""
+        done, self.waiting = self.waiting, []
+        return done
+
+
+def gtid(log: list[Transaction]) -> str:
+    return f"0-{log[-1][1]}-{log[-1][0]}" if log else ""
+
+
+def gtid_state(log: list[Transaction]) -> str:
+    last = {server: sequence for sequence, server, _ in log}
+    return ",".join(f"0-{server}-{sequence}" for server, sequence in last.items())
+
+
+def common(left: list[Transaction], right: list[Transaction]) -> int:
+    """Return how many transactions both logs begin with."""
+    count = 0
+    for mine, theirs in zip(left, right, strict=False):
+        if mine != theirs:
+            break
+        count += 1
+    return count
+
+
+class DatabaseWorld(World):
+    """Two nodes, two databases, one client that writes through the address."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__(seed, "[database]\n")
+        self.databases = {name: SimDatabase(number) for number, name in enumerate(self.nodes, 1)}
+        started = DatabaseState(epoch=1, writer="alpha", alone=True, opened=True, history=HISTORY)
+        for database in self.databases.values():
+            database.state = started
+        self.acknowledged: set[int] = set()
+        self.next_id = 1
+        self.writes = True
+
+    def database(self, node: SimNode) -> SimDatabase:
+        return self.databases[node.name]
+
+    def _peer_of(self, database: SimDatabase) -> SimDatabase:
+        return next(d for d in self.databases.values() if d is not database)
+
+    def step(self) -> bool:
+        for node in self.nodes.values():
+            self._mariadb(node)
+        before = [(d.alive, d.read_only, d.state, d.io, d.semi_sync) for d in self.all()]
+        changed = super().step()
+        after = [(d.alive, d.read_only, d.state, d.io, d.semi_sync) for d in self.all()]
+        return changed or before != after
+
+    def all(self) -> list[SimDatabase]:
+        return list(self.databases.values())
+
+    def _mariadb(self, node: SimNode) -> None:
+        mine = self.database(node)
+        if not node.powered:
+            return
+        if not mine.alive:
+            self._start(node, mine)
+            return
+        if mine.hung:
+            return
+        self._receive(node, mine)
+        self._clients(node, mine)
+
+    def _start(self, node: SimNode, mine: SimDatabase) -> None:
+        if self.now - mine.dead_since < RESTART_SECONDS:
+            return
+        if mine.starting_since is None:
+            mine.starting_since = self.now
+        other = self.other(node)
+        heard = self.link and other.powered and other.agent and other.said is not None
+        fresh = heard and self.now - other.said_at <= PEER_FRESH_SECONDS
+        peer = other.said.database if fresh and other.said is not None else None
+        found = boot_role(mine.state, node.name, peer, self.now - mine.starting_since)
+        if found.role != "wait" and node.agent:
+            mine.boot(found.role)
+
+    def _receive(self, node: SimNode, mine: SimDatabase) -> None:
+        theirs, other = self._peer_of(mine), self.other(node)
+        reachable = self.link and other.powered and theirs.alive and not theirs.hung
+        if mine.io and reachable:
+            have = mine.log + mine.relay
+            shared = common(have, theirs.log)
+            if shared < len(have) and shared < len(theirs.log):
+                mine.io, mine.sql_stopped = False, True  # both went on: fail-stop
+                return
+            mine.relay += theirs.log[len(have) :] if shared == len(have) else []
+            got = set(mine.log + mine.relay)
+            for transaction in [t for t in theirs.waiting if t in got]:
+                theirs.waiting.remove(transaction)
+                self.acknowledged.add(transaction[2])
+        if mine.sql and self.dice.random() < 0.9:
+            mine.log += mine.relay
+            mine.relay = []
+
+    def _clients(self, node: SimNode, mine: SimDatabase) -> None:
+        if mine.waiting and self.now - mine.waiting_since > SEMI_SYNC_SECONDS:
+            mine.semi_sync_on = False
+            self.acknowledged |= {t[2] for t in mine.settle_waiting()}
+        held = node.vrrp["live"].master
+        if not self.writes or not held or mine.read_only or len(mine.waiting) > 4:
+            return
+        transaction = ((mine.log[-1][0] if mine.log else 0) + 1, mine.number, self.next_id)
+        self.next_id += 1
+        mine.log.append(transaction)
+        if mine.semi_sync and mine.semi_sync_on:
+            if not mine.waiting:
+                mine.waiting_since = self.now
+            mine.waiting.append(transaction)
+        else:
+            self.acknowledged.add(transaction[2])
+
+    def _snapshot(self, node: SimNode) -> Snapshot:
+        mine = self.database(node)
+        if node.gateway and int(self.now * 10) % 50 == 0:
+            mine.gateway_at = self.now
+        silent = self.now - self.other(node).said_at > PEER_FRESH_SECONDS or not self.link
+        if silent and node.gateway:
+            mine.gateway_at = self.now
+        found = super()._snapshot(node)
+        if mine.silence is not None:
+            found = replace(found, silence=Seen(*mine.silence))
+        return replace(
+            found,
+            database=Seen(self._seen(node, mine), self.now),
+            database_state=mine.state,
+            gateway_at=mine.gateway_at,
+        )
+
+    def _seen(self, node: SimNode, mine: SimDatabase) -> DatabaseSeen:
+        if not mine.alive or mine.hung:
+            starting = mine.starting_since is not None
+            return DatabaseSeen(False, "dead", process=mine.hung, starting=starting)
+        theirs, other = self._peer_of(mine), self.other(node)
+        reachable = self.link and other.powered and theirs.alive and not theirs.hung
+        return DatabaseSeen(
+            alive=True,
+            read_only=mine.read_only,
+            position=gtid(mine.log),
+            binlog_state=gtid_state(mine.log),
+            applied=gtid(mine.log),
+            semi_sync=mine.semi_sync,
+            semi_sync_on=mine.semi_sync and mine.semi_sync_on,
+            semi_sync_clients=int(theirs.io and reachable),
+            replica=ReplicaSeen(
+                set_up=True,
+                host=str(self.config.nodes[other.name].address[0]),
+                io=("Yes" if reachable else "Connecting") if mine.io else "No",
+                sql="Yes" if mine.sql and not mine.sql_stopped else "No",
+                received=gtid(mine.log + mine.relay) if mine.io else "",
+                sql_errno=1950 if mine.sql_stopped else 0,
+            ),
+        )
+
+    def _act(self, node: SimNode, action: object) -> None:
+        mine = self.database(node)
+        match action:
+            case KeepState():
+                mine.state = action.state
+            case Fence():
+                mine.state = action.state
+                mine.die(self.now)
+            case AskSegment():
+                answers = self.link and self.other(node).powered
+                mine.silence = (not answers, self.now)
+            case Release() | Open() | CloseWrites() | SemiSync() | Follow() | UndoGhosts():
+                if mine.alive and not mine.hung:
+                    self._to_mariadb(mine, action)
+            case _:
+                super()._act(node, action)
+
+    def _to_mariadb(self, mine: SimDatabase, action: object) -> None:
+        match action:
+            case Release():
+                if mine.waiting:
+                    return  # read_only waits for commits that wait
+                mine.read_only, mine.semi_sync = True, False
+                mine.state = replace(action.state, released=gtid(mine.log))
+            case Open():
+                self._open(mine, action)
+            case CloseWrites():
+                mine.settle_waiting()  # their clients are cut: committed, and not answered
+                mine.read_only = True
+            case SemiSync():
+                mine.semi_sync = mine.semi_sync_on = action.on
+                if not action.on:
+                    self.acknowledged |= {t[2] for t in mine.settle_waiting()}
+            case Follow():
+                mine.relay, mine.io, mine.sql, mine.sql_stopped = [], True, True, False
+            case UndoGhosts():
+                theirs = self._peer_of(mine)
+                mine.log = mine.log[: common(mine.log, theirs.log)]
+                mine.relay, mine.io, mine.sql, mine.sql_stopped = [], True, True, False
+
+    @staticmethod
+    def _open(mine: SimDatabase, action: Open) -> None:
+        if action.until and not covers(gtid(mine.log + mine.relay), action.until):
+            mine.state = replace(mine.state, declined=action.state.epoch)
+            return
+        if action.until or action.cut_link:
+            mine.log += mine.relay
+            mine.relay = []
+        if action.cut_link:
+            mine.io = mine.sql = False
+        mine.state = action.state
+        mine.read_only = False
+
+    def kill_database(self, node: SimNode) -> None:
+        self.database(node).die(self.now)
+
+    def cut_power(self, node: SimNode) -> None:
+        node.powered = not node.powered
+        node.reboot()
+        mine = self.database(node)
+        mine.die(self.now)
+        mine.dead_since = self.now
+        mine.silence = mine.gateway_at = None
+
+    def steps(self, seconds: float) -> None:
+        for _ in range(round(seconds / STEP)):
+            self.step()

@@ -1,0 +1,130 @@
+"""Two databases under seeded faults: no acknowledged row is lost, and both become one again."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+
+import pytest
+
+from tests.simulation.database_world import DatabaseWorld, gtid
+from tests.simulation.world import SimNode
+
+SEEDS = 60
+LONG_SEEDS = 600
+FAULTS = 4
+MEND_SECONDS = 120.0
+
+Trouble = Callable[[DatabaseWorld, SimNode], None]
+
+
+def kills_mariadb(world: DatabaseWorld, node: SimNode) -> None:
+    world.kill_database(node)
+
+
+def hangs_mariadb(world: DatabaseWorld, node: SimNode) -> None:
+    database = world.database(node)
+    database.hung = database.alive and not database.hung
+
+
+def cuts_power(world: DatabaseWorld, node: SimNode) -> None:
+    world.cut_power(node)
+
+
+def cuts_cable(world: DatabaseWorld, node: SimNode) -> None:
+    world.link = not world.link
+    for each in world.nodes.values():
+        each.gateway = world.link or each is not node
+
+
+def breaks_web(_world: DatabaseWorld, node: SimNode) -> None:
+    node.unhealthy ^= {"web"}
+
+
+def kills_agent(_world: DatabaseWorld, node: SimNode) -> None:
+    node.agent = not node.agent
+    if not node.agent:
+        node.handing.clear()
+        for instance in node.vrrp.values():
+            instance.track = -10 if instance.track <= -254 else max(-200, instance.track) - 10
+
+
+def moves(world: DatabaseWorld, node: SimNode) -> None:
+    world.move("live", node.name)
+
+
+TROUBLES: tuple[Trouble, ...] = (
+    kills_mariadb,
+    hangs_mariadb,
+    cuts_power,
+    cuts_cable,
+    breaks_web,
+    kills_agent,
+    moves,
+)
+
+
+def mend(world: DatabaseWorld) -> None:
+    """Mend everything, as a person would, and nothing more: no word about the database."""
+    world.link = True
+    for node in world.nodes.values():
+        if not node.powered:
+            world.cut_power(node)
+        node.agent, node.gateway = True, True
+        node.unhealthy.clear()
+        world.database(node).hung = False
+
+
+def is_one(world: DatabaseWorld) -> bool:
+    open_now = [d for d in world.all() if d.alive and not d.read_only]
+    return len(open_now) == 1 and all(
+        d.io and d.sql and not d.waiting for d in world.all() if d.read_only
+    )
+
+
+def play(seed: int) -> DatabaseWorld:
+    dice = random.Random(seed)
+    world = DatabaseWorld(seed)
+    world.steps(15)
+    assert is_one(world), f"seed {seed}: it never began"
+    for _ in range(dice.randint(1, FAULTS)):
+        trouble = dice.choice(TROUBLES)
+        trouble(world, dice.choice(list(world.nodes.values())))
+        world.trace.append(f"{world.now:10.1f} {trouble.__name__}")
+        world.steps(dice.choice([0.3, 1.0, 3.0, 8.0, 15.0, 40.0]))
+    mend(world)
+    world.trace.append(f"{world.now:10.1f} mended")
+    waited = 0.0
+    while waited < MEND_SECONDS:
+        world.steps(5)
+        waited += 5
+        if is_one(world) and waited > 20:
+            break
+    world.writes = False
+    world.steps(10)
+    return world
+
+
+def check(seed: int) -> None:
+    world = play(seed)
+    told = f"seed {seed}\n" + "\n".join(world.trace[-60:])
+    alpha, beta = (world.databases[name] for name in ("alpha", "beta"))
+    rows = [{row for _, _, row in database.log} for database in (alpha, beta)]
+    for database, have in zip((alpha, beta), rows, strict=True):
+        lost = sorted(world.acknowledged - have)
+        assert lost == [], f"{len(lost)} acknowledged rows are not on {database.number}: {told}"
+    assert gtid(alpha.log) == gtid(beta.log), f"the two differ: {told}"
+    assert is_one(world), f"they did not become one: {told}"
+    assert len(world.acknowledged) > 100, told
+
+
+@pytest.mark.parametrize("start", range(0, SEEDS, 10))
+def test_no_acknowledged_row_is_lost(start: int):
+    for seed in range(start, start + 10):
+        check(seed)
+
+
+@pytest.mark.long
+def test_no_acknowledged_row_is_lost_in_many_lives():
+    for seed in range(1000, 1000 + LONG_SEEDS):
+        check(seed)
