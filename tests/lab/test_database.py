@@ -21,7 +21,7 @@ from shoestring.lab.database_drill import (
     through_the_address,
     writing,
 )
-from shoestring.lab.faults import inflict
+from shoestring.lab.faults import inflict, power_on
 from shoestring.lab.hosts import Host, wait_until
 from shoestring.lab.labs import DATABASE_TOML, Lab
 from tests.lab.conftest import quiet, removed_afterwards
@@ -310,14 +310,15 @@ def test_somebodys_own_change_master(pair: Lab, alpha: Host, beta: Host, shoestr
 
 
 def test_binlogs_that_have_expired(pair: Lab, alpha: Host, beta: Host, shoestring):
-    query(beta, "STOP SLAVE")
-    query(beta, "RESET SLAVE")
-    for _ in range(2):
-        query(alpha, "INSERT INTO lab.ledger (id, node) SELECT MIN(id) - 1, 'x' FROM lab.ledger l")
+    inflict(pair, "power-cut", "beta")
+    wait_until(lambda: query(alpha, "SELECT @@rpl_semi_sync_master_enabled") == "0", WAIT, "alone")
+    for row in (1, 2):
+        number = -int(time.time()) * 10 - row
+        query(alpha, f"INSERT INTO lab.ledger (id, node) VALUES ({number}, 'alone')")
         query(alpha, "FLUSH BINARY LOGS")
     last = query(alpha, "SHOW BINARY LOGS").splitlines()[-1].split()[0]
     query(alpha, f"PURGE BINARY LOGS TO '{last}'")
-    query(beta, "START SLAVE")
+    power_on(beta)
     wait_for(alpha, "DB-720")
     assert "reclone beta" in shoestring(alpha, "status")
     shoestring(alpha, "database", "reclone", "beta", "--method", "backup", "--yes")
@@ -327,11 +328,11 @@ def test_binlogs_that_have_expired(pair: Lab, alpha: Host, beta: Host, shoestrin
 
 def test_a_corrupt_relay_log(pair: Lab, alpha: Host, beta: Host, shoestring):
     query(beta, "STOP SLAVE SQL_THREAD")
-    rows = "INSERT INTO lab.ledger (id, node) SELECT -1000000 - seq, 'x' FROM seq_1_to_500"
-    query(alpha, rows.replace("-1000000", str(-int(time.time()))))
-    time_of_rows = query(alpha, "SELECT @@global.gtid_binlog_pos")
+    base = 10**15 + int(time.time()) * 1000
+    query(alpha, f"INSERT INTO lab.ledger (id, node) SELECT {base} + seq, 'x' FROM seq_1_to_500")
+    received = query(alpha, "SELECT @@global.gtid_binlog_pos")
     wait_until(
-        lambda: time_of_rows in beta.run(["mariadb", "-e", "SHOW SLAVE STATUS\\G"]).out,
+        lambda: received in beta.run(["mariadb", "-e", "SHOW SLAVE STATUS\\G"]).out,
         WAIT,
         "beta has received them",
     )
@@ -403,7 +404,7 @@ def test_mariadb_that_starts_slowly(pair: Lab, alpha: Host, beta: Host, shoestri
 
 
 def test_a_node_that_is_not_in_sync_is_not_promoted(pair: Lab, alpha: Host, beta: Host, shoestring):
-    query(beta, "STOP SLAVE")
+    query(beta, "STOP SLAVE IO_THREAD")
     wait_until(lambda: not databases(pair)["alpha"]["in_sync"], WAIT, "alpha writes alone")
     query(alpha, f"INSERT INTO lab.ledger (id, node) VALUES ({-int(time.time())}, 'alone')")
     inflict(pair, "power-cut", "alpha")
@@ -412,6 +413,10 @@ def test_a_node_that_is_not_in_sync_is_not_promoted(pair: Lab, alpha: Host, beta
     assert query(beta, "SELECT @@read_only") == "1"
     said = shoestring(beta, "database", "promote", "beta", code=1)
     assert "--accept-loss" in said
+    power_on(alpha)
+    alpha.wait_booted()
+    wait_until(lambda: databases(pair)["alpha"]["writable"], WAIT, "alpha, who has all, writes")
+    shoestring(alpha, "database", "rejoin", "beta", "--yes")
     settle(pair)
     assert is_identical(pair)
 
@@ -421,16 +426,15 @@ def test_an_operator_promotes_and_the_ghosts_are_kept(
 ):
     """The writer dies with rows of its own; beta is promoted by word; alpha comes back."""
     row = -int(time.time())
-    query(beta, "STOP SLAVE")
+    query(beta, "STOP SLAVE IO_THREAD")
     wait_until(lambda: not databases(pair)["alpha"]["in_sync"], WAIT, "alpha writes alone")
     query(alpha, f"INSERT INTO lab.ledger (id, node) VALUES ({row}, 'alone')")
     inflict(pair, "power-cut", "alpha")
-    wait_until(lambda: pair.holder() == "beta", WAIT, "beta holds the address")
+    wait_for(beta, "DB-704")
     shoestring(beta, "database", "promote", "beta", "--accept-loss")
     wait_until(lambda: query(beta, "SELECT @@read_only") == "0", WAIT, "beta writes")
     query(beta, f"INSERT INTO lab.ledger (id, node) VALUES ({row - 1}, 'beta')")
-    alpha.boot()
-    alpha.connect()
+    power_on(alpha)
     alpha.wait_booted()
     wait_for(beta, "DB-709")
     assert row in ids(alpha), "an acknowledged row is not undone unasked"

@@ -28,6 +28,7 @@ from tests.simulation.world import STEP, SimNode, World
 
 SEMI_SYNC_SECONDS = 10.0
 RESTART_SECONDS = 1.0
+AGENT_SECONDS = 1.0
 Transaction = tuple[int, int, int]
 HISTORY = "0123456789abcdef"
 
@@ -107,6 +108,16 @@ class DatabaseWorld(World):
         self.acknowledged: set[int] = set()
         self.next_id = 1
         self.writes = True
+        self.agents_back: dict[str, float] = {}
+
+    def kill_agent(self, node: SimNode) -> None:
+        """Kill an agent: its penalty is left; systemd starts it again soon."""
+        if node.agent:
+            node.agent = False
+            self.agents_back[node.name] = self.now + AGENT_SECONDS
+            node.handing.clear()
+            for instance in node.vrrp.values():
+                instance.track = -10 if instance.track <= -254 else max(-200, instance.track) - 10
 
     def database(self, node: SimNode) -> SimDatabase:
         return self.databases[node.name]
@@ -117,6 +128,8 @@ class DatabaseWorld(World):
     def step(self) -> bool:
         for node in self.nodes.values():
             self._mariadb(node)
+            if not node.agent and self.now >= self.agents_back.get(node.name, 0.0):
+                node.agent = True
         before = [(d.alive, d.read_only, d.state, d.io, d.semi_sync) for d in self.all()]
         changed = super().step()
         after = [(d.alive, d.read_only, d.state, d.io, d.semi_sync) for d in self.all()]

@@ -41,12 +41,8 @@ def breaks_web(_world: DatabaseWorld, node: SimNode) -> None:
     node.unhealthy ^= {"web"}
 
 
-def kills_agent(_world: DatabaseWorld, node: SimNode) -> None:
-    node.agent = not node.agent
-    if not node.agent:
-        node.handing.clear()
-        for instance in node.vrrp.values():
-            instance.track = -10 if instance.track <= -254 else max(-200, instance.track) - 10
+def kills_agent(world: DatabaseWorld, node: SimNode) -> None:
+    world.kill_agent(node)
 
 
 def moves(world: DatabaseWorld, node: SimNode) -> None:

@@ -68,7 +68,11 @@ def _tracked(config: Config, memory: Memory, snapshot: Snapshot) -> DatabaseMemo
     look = Look(config, config.database, memory, old, snapshot)
     seen, now = look.seen, snapshot.now
     dead = seen is not None and not seen.alive
-    old = replace(old, failing_since=(old.failing_since or now) if dead else None)
+    old = replace(
+        old,
+        failing_since=(old.failing_since or now) if dead else None,
+        gateway_at=snapshot.gateway_at or old.gateway_at,
+    )
     if look.mine or seen is None or not seen.alive:
         return replace(old, pending=None, synced_at=None if look.mine else old.synced_at)
     return _synced(look, old)

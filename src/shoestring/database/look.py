@@ -118,7 +118,7 @@ class Look:
         """Tell whether the gateway has stopped to answer since the other node fell silent."""
         name = next((n for n, c in self.config.checks.items() if isinstance(c, GatewayCheck)), "")
         found = self.all_memory.checks.get(name)
-        at = self.snapshot.gateway_at
+        at = self.snapshot.gateway_at or self.memory.gateway_at
         known = at is not None and at > self.snapshot.peer.at - GATEWAY_KNOWN_SECONDS
         return found is not None and found.failing and known
 
