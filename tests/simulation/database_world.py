@@ -202,7 +202,7 @@ class DatabaseWorld(World):
         mine = self.database(node)
         if node.gateway and int(self.now * 10) % 50 == 0:
             mine.gateway_at = self.now
-        silent = self.now - self.other(node).said_at > PEER_FRESH_SECONDS or not self.link
+        silent = self.now - node.heard_at > PEER_FRESH_SECONDS
         if silent and node.gateway:
             mine.gateway_at = self.now
         found = super()._snapshot(node)

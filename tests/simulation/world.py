@@ -79,6 +79,7 @@ class SimNode:
     handing: dict[str, int] = field(default_factory=dict)
     said: NodeReport | None = None
     said_at: float = -1e9
+    heard_at: float = 0.0
     requests: list[Request] = field(default_factory=list)
 
     def reboot(self) -> None:
@@ -187,9 +188,10 @@ class World:
     def _snapshot(self, node: SimNode) -> Snapshot:
         other = self.other(node)
         heard = self.link and other.powered and other.agent and other.said is not None
-        peer: Seen[NodeReport] | Unseen = Unseen("silent", max(other.said_at, 0.0))
+        peer: Seen[NodeReport] | Unseen = Unseen("silent", node.heard_at)
         if heard:
             assert other.said is not None
+            node.heard_at = other.said_at
             peer = Seen(other.said, other.said_at)
         requests, node.requests = tuple(node.requests), []
         return Snapshot(
@@ -242,6 +244,7 @@ class World:
         self.now += seconds
         for node in self.nodes.values():
             node.said_at += seconds
+            node.heard_at += seconds
             for instance in node.vrrp.values():
                 instance.heard += seconds
 

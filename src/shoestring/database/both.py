@@ -24,8 +24,9 @@ def due(look: Look) -> Iterator[Action]:
     if seen is None or not seen.alive:
         return
     if state.writer != "both":
-        both = DatabaseState(epoch=state.epoch + 1, writer="both", history=state.history)
-        yield KeepState(replace(both, alone=state.alone), 'writer = "both"')
+        if look.same_file:
+            both = DatabaseState(epoch=state.epoch + 1, writer="both", history=state.history)
+            yield KeepState(replace(both, alone=state.alone), 'writer = "both"')
     elif seen.read_only:
         yield from _closed(look, seen, peer)
     elif _must_stop(look):

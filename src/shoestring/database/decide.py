@@ -68,8 +68,11 @@ def _tracked(config: Config, memory: Memory, snapshot: Snapshot) -> DatabaseMemo
     look = Look(config, config.database, memory, old, snapshot)
     seen, now = look.seen, snapshot.now
     dead = seen is not None and not seen.alive
+    link = seen.replica if seen is not None and seen.alive else None
+    stopped = link is not None and (link.io != "Yes" or link.sql != "Yes")
     old = replace(
         old,
+        link_since=(old.link_since or now) if stopped else None,
         failing_since=(old.failing_since or now) if dead else None,
         gateway_at=snapshot.gateway_at or old.gateway_at,
     )
@@ -106,7 +109,9 @@ def _due(look: Look) -> Iterator[Action]:
         return
     yield from _asked(look)
     peer = look.peer
-    if peer is not None and peer.state.epoch > look.state.epoch:
+    if look.state.writer == "both" or (peer is not None and peer.state.writer == "both"):
+        yield from _one_again(look)
+    elif peer is not None and peer.state.epoch > look.state.epoch:
         yield from _superseded(look, peer)
     elif peer is not None and _knows_more(look.state, peer.state):
         news = replace(look.state, opened=peer.state.opened, complete=peer.state.complete)
@@ -183,6 +188,24 @@ def _first(look: Look) -> Iterator[Action]:
     if seen is not None and seen.alive and (home or look.snapshot.now - since > HOME_SECONDS):
         state = DatabaseState(epoch=1, writer=look.node, alone=True)
         yield KeepState(state, "it holds the address, and nobody has written before")
+
+
+def _one_again(look: Look) -> Iterator[Action]:
+    """Go from two writers to one, the holder, once both nodes go by the same pair.toml."""
+    peer = look.peer
+    if not look.same_file or peer is None:
+        return
+    if look.held and look.state.writer == "both":
+        state = DatabaseState(
+            epoch=max(look.state.epoch, peer.state.epoch) + 1,
+            writer=look.node,
+            alone=True,
+            opened=True,
+            history=look.state.history,
+        )
+        yield KeepState(state, 'writer = "holder"')
+    elif peer.state.epoch > look.state.epoch and peer.state.writer != "both":
+        yield from _superseded(look, peer)
 
 
 def _writer(look: Look) -> Iterator[Action]:

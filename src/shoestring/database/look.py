@@ -74,6 +74,12 @@ class Look:
         return None if silent_since_takeover and claimed else report
 
     @property
+    def same_file(self) -> bool:
+        """Tell whether the other node goes by the same pair.toml, so that both mean one mode."""
+        report = self.node_report
+        return report is not None and report.config_hash == self.snapshot.config_hash
+
+    @property
     def peer(self) -> DatabaseReport | None:
         """Return the other node's word on its database, if it can be believed now."""
         report = self.node_report

@@ -20,6 +20,7 @@ CONFLICT_ERRNOS = (1062, 1032, 1060, 1050, 1950, 1146, 1054, 1091)
 CONNECTIONS_PERCENT = 90
 BEHIND_TRANSACTIONS = 1000
 STEADY_SECONDS = 2.0
+LINK_SECONDS = 3.0
 
 
 def problems(config: Config, memory: Memory, snapshot: Snapshot) -> list[Event]:
@@ -122,6 +123,9 @@ def _link(look: Look, seen: DatabaseSeen) -> Iterator[Event]:
 
 def _stopped(look: Look, seen: DatabaseSeen) -> Iterator[Event]:
     link, node = seen.replica, look.node
+    since = look.memory.link_since
+    if since is None or look.snapshot.now - since < LINK_SECONDS:
+        return
     if link.sql_errno:
         facts = {"node": node, "errno": str(link.sql_errno), "error": link.sql_error[:300]}
         conflict = link.sql_errno in CONFLICT_ERRNOS

@@ -187,4 +187,8 @@ def begin_history(sql: Mariadb, head: Mapping[str, object], position: str) -> No
     sql.do("RESET MASTER")
     if position:
         sql.do("SET GLOBAL gtid_slave_pos = %s", (position,))
+    # The node's own sequence goes on where the source has seen it last, never from 1 again.
+    known = str(sql.value("SELECT @@global.gtid_slave_pos") or "")
+    if known:
+        sql.do("SET GLOBAL gtid_binlog_state = %s", (known,))
     sql.do("SET SESSION sql_log_bin = 1")

@@ -9,6 +9,7 @@ from typing import Any
 
 from shoestring.lab.database_drill import (
     TABLE,
+    databases,
     is_identical,
     query,
     settle,
@@ -22,6 +23,7 @@ from shoestring.lab.labs import Lab
 
 ROWS = 500_000
 VERIFY_ROWS = 300_000
+CONFLICT_SECONDS = 5.0
 MANY = (
     "CREATE OR REPLACE TABLE lab.{table} (id INT PRIMARY KEY, name VARCHAR(60), "
     "amount DECIMAL(12,2), at TIMESTAMP DEFAULT CURRENT_TIMESTAMP) ENGINE=InnoDB; "
@@ -118,7 +120,7 @@ def conflicts(lab: Lab) -> list[Conflict]:
         alpha, "CREATE OR REPLACE TABLE lab.duel (id INT PRIMARY KEY, u INT UNIQUE, v VARCHAR(20))"
     )
     query(alpha, "INSERT INTO lab.duel VALUES (1, 1, 'start'), (2, 2, 'start')")
-    wait_until(lambda: query(beta, "SELECT COUNT(*) FROM lab.duel") == "2", 20, "beta has them")
+    settle_position(alpha, beta)
     plays: Mapping[str, tuple[str, str]] = {
         "update/update": (
             "UPDATE lab.duel SET v = 'alpha' WHERE id = 1",
@@ -140,6 +142,11 @@ def conflicts(lab: Lab) -> list[Conflict]:
     return [_play(lab, name, *statements) for name, statements in plays.items()]
 
 
+def _both_write(lab: Lab) -> bool:
+    found = databases(lab)
+    return len(found) == 2 and all(said["in_sync"] for said in found.values())
+
+
 def _play(lab: Lab, name: str, here: str, there: str) -> Conflict:
     """Have both nodes do their part before either hears of the other's."""
     alpha, beta = lab.hosts["alpha"], lab.hosts["beta"]
@@ -149,7 +156,7 @@ def _play(lab: Lab, name: str, here: str, there: str) -> Conflict:
     query(beta, there)
     for host in (alpha, beta):
         query(host, "START SLAVE SQL_THREAD")
-    time.sleep(2)
+    time.sleep(CONFLICT_SECONDS)
     codes = {p["code"] for p in alpha.status().get("problems", [])}  # type: ignore[attr-defined]
     found = _verify(alpha)
     differences = found.get("differences", [])
