@@ -70,6 +70,7 @@ class SimDatabase:
             self.log = [t for t in self.log if t not in dropped]
         self.waiting = []
         self.alive, self.read_only, self.starting_since = True, True, None
+        self.sql_stopped = False
 
     def settle_waiting(self) -> list[Transaction]:
         """Commit what waits; return it."""
@@ -251,6 +252,8 @@ class DatabaseWorld(World):
             case AskSegment():
                 answers = self.link and self.other(node).powered
                 mine.silence = (not answers, self.now)
+                if node.gateway:
+                    mine.gateway_at = self.now
             case Release() | Open() | CloseWrites() | SemiSync() | Follow() | UndoGhosts():
                 if mine.alive and not mine.hung:
                     self._to_mariadb(mine, action)

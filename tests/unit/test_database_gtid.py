@@ -6,7 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shoestring.database.gtid import behind, by_domain, covers, ghosts, own_writes, parse, tails
+from shoestring.database.gtid import (
+    behind,
+    by_domain,
+    covers,
+    ghosts,
+    lower,
+    own_writes,
+    parse,
+    tails,
+)
 
 
 def test_parse_reads_every_entry_and_refuses_what_is_none():
@@ -23,6 +32,13 @@ def test_behind_counts_by_domain():
     assert behind("0-1-5", "0-1-100") == 0
     assert covers("0-2-90", "0-1-90")
     assert not covers("0-2-90", "0-1-91")
+
+
+def test_a_link_starts_at_what_both_have():
+    assert lower("0-1-100", "0-1-90") == "0-1-90"
+    assert lower("0-2-80", "0-1-70,0-2-90") == "0-2-80"
+    assert lower("1-1-61,2-2-4", "1-1-55,2-2-9") == "1-1-55,2-2-4"
+    assert lower("0-1-5,1-1-3", "0-1-5") == "0-1-5"
 
 
 def test_a_tail_after_a_crash():

@@ -23,6 +23,7 @@ from shoestring.core.seen import Seen
 from shoestring.core.snapshot import PEER_FRESH_SECONDS, PromoteRequest, RejoinRequest
 from shoestring.database import ghosts, link, repair, state, tls, verify
 from shoestring.database.compare import Comparer
+from shoestring.database.conflict import stopped_at
 from shoestring.database.role import BootRole, boot_role
 from shoestring.database.survey import survey
 from shoestring.peer.identity import IDENTITY
@@ -142,6 +143,7 @@ class DatabaseDesk:
             "database-relink": self._relink,
             "database-ghosts": self._ghosts,
             "database-verified": self._verified,
+            "database-conflict": self._conflict,
             "database-repair": self._repair,
         }
 
@@ -181,8 +183,9 @@ class DatabaseDesk:
         self._verified_at = wall_seconds()
         other = self._config.other(self._node)
         with contextlib.suppress(ShoestringError):
-            found = verify.verify(self._ask_node(), self._node, other, "", lambda *_: None)
-            verify.keep(wall_seconds(), [d.sentence() for d in found.differences][:20])
+            ask = self._ask_node()
+            found = verify.verify(ask, self._node, other, "", lambda *_: None)
+            verify.record(ask, (self._node, other), found)
 
     def _ask_node(self) -> verify.Ask:
         """Return what has a node do a verb, from a thread beside the loop."""
@@ -368,6 +371,10 @@ class DatabaseDesk:
             return ghosts.listed(sql, known, word.folder)
 
         return await self._in_thread(work)
+
+    async def _conflict(self, _body: Mapping[str, object]) -> Answer:
+        """Show the transaction at which the applier here stopped."""
+        return await self._in_thread(stopped_at)
 
     async def _verified(self, body: Mapping[str, object]) -> Answer:
         """Keep what a comparison came to, for status."""

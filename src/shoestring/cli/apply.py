@@ -81,8 +81,10 @@ def _hand_away(node: NodePlan, tell: Callable[[str], None]) -> None:
 def _may_become_fit() -> bool:
     """Tell whether both databases are one, so that the other node will have everything soon."""
     reports = [status()["report"], status()["peer"]]
-    found = [r["database"]["state"]["history"] for r in reports if r and r["database"]]
-    return len(found) == 2 and found[0] == found[1] != ""
+    found = [r["database"] for r in reports if r and r["database"]]
+    if len(found) < 2 or found[0]["mode"] != found[1]["mode"]:
+        return False
+    return bool(found[0]["state"]["history"] == found[1]["state"]["history"] != "")
 
 
 def _tell(line: str, began: float) -> None:

@@ -11,7 +11,7 @@ from shoestring.cli.output import console, json_option, print_json
 from shoestring.config.load import in_force, load
 from shoestring.config.model import Config
 from shoestring.core.errors import UsageError
-from shoestring.show.database import database_lines, ghost_lines
+from shoestring.show.database import conflict_lines, database_lines, ghost_lines
 from shoestring.system.clock import wall_seconds
 
 
@@ -96,6 +96,19 @@ def _ghosts(folder: str, as_json: bool) -> None:
         print_json(found)
         return
     for line in ghost_lines(found):
+        click.echo(line)
+
+
+@command.command("conflict")
+@json_option
+def _conflict(as_json: bool) -> None:
+    """Show the change at which a node's applier stopped, as the other node meant it."""
+    config = configured()
+    found = {node: ask_node(node, "conflict", {}) for node in config.nodes}
+    if as_json:
+        print_json(found)
+        return
+    for line in conflict_lines(found):
         click.echo(line)
 
 

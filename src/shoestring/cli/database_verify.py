@@ -13,7 +13,7 @@ from shoestring.cli.database_job import ask_node
 from shoestring.cli.output import json_option, print_json, talk
 from shoestring.config.load import in_force, load
 from shoestring.core.errors import EngineError, UsageError
-from shoestring.database.verify import Verified
+from shoestring.database.verify import Verified, record
 from shoestring.database.verify import verify as compare
 from shoestring.show.database import difference_lines
 
@@ -47,7 +47,8 @@ def verify(table: str, as_json: bool) -> None:
                 live.update(f"comparing {name} ({at} of {of} tables)")
 
         found = compare(ask_node, writer, replica, table, progress)
-    ask_node(writer, "verified", {"differences": [d.sentence() for d in found.differences][:20]})
+    if not table or found.differences:
+        record(ask_node, (writer, replica), found)
     seconds = time.monotonic() - began
     if as_json:
         print_json({**asdict(found), "equal": not found.differences, "seconds": seconds})

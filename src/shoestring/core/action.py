@@ -108,8 +108,12 @@ class SemiSync:
 
 @dataclass(frozen=True, slots=True)
 class Follow:
-    """Replicate from the other node, from this node's own last transaction on."""
+    """Replicate from the other node, from the last transaction that both have.
 
+    theirs: the other node's position or gtid_binlog_state.
+    """
+
+    theirs: str
     reason: str
 
 

@@ -129,6 +129,7 @@ class DatabaseReport:
     behind_seconds: float | None = None
     ghosts: int = 0
     busy: str = ""
+    mode: str = "holder"
 
 
 @dataclass(frozen=True, slots=True)

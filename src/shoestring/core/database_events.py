@@ -125,7 +125,7 @@ DATABASE_KINDS = (
         Level.CRITICAL,
         "replication to {node} stopped at a conflict: {errno} {error}",
         "Both nodes changed the same thing in different ways. Skipping it would hide that.",
-        "shoestring database verify names the rows with both versions; shoestring database "
+        "shoestring database conflict and verify show both versions; shoestring database "
         "repair settles them",
     ),
     Kind(

@@ -96,7 +96,7 @@ class DatabaseActor:
             case SemiSync():
                 sql.do(f"SET GLOBAL rpl_semi_sync_master_enabled = {int(action.on)}")
             case Follow():
-                follow(sql)
+                follow(sql, action.theirs)
             case UndoGhosts():
                 ghosts.undo(sql, action.theirs)
         self._look()

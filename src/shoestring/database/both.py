@@ -24,7 +24,7 @@ def due(look: Look) -> Iterator[Action]:
     if seen is None or not seen.alive:
         return
     if state.writer != "both":
-        if look.same_file:
+        if peer is not None and peer.mode == "both":
             both = DatabaseState(epoch=state.epoch + 1, writer="both", history=state.history)
             yield KeepState(replace(both, alone=state.alone), 'writer = "both"')
     elif seen.read_only:
@@ -52,13 +52,13 @@ def _stop(look: Look, seen: DatabaseSeen) -> Iterator[Action]:
 
 def _closed(look: Look, seen: DatabaseSeen, peer: DatabaseReport | None) -> Iterator[Action]:
     link = seen.replica
-    if peer is not None and look.state.history and link.io == "No" and link.sql == "No":
+    if peer is not None and look.state.history and "No" in (link.io, link.sql):
         if not link.sql_errno:
-            yield Follow("both write")
+            yield Follow(peer.binlog_state, "both write")
         return
     follows = link.io == "Yes" and link.sql == "Yes"
     free = peer is not None and (follows or not look.state.history or peer.alive is False)
-    if free or (peer is None and look.held and look.gateway_answers):
+    if free or (peer is None and look.held and not look.gateway_lost):
         opened = replace(look.state, opened=True, fenced=False)
         yield Open("", cut_link=False, seconds=1.0, state=opened, reason="both write")
 
@@ -80,6 +80,6 @@ def _semi_sync(look: Look, seen: DatabaseSeen, peer: DatabaseReport | None) -> I
 
 def _follow(look: Look, seen: DatabaseSeen, peer: DatabaseReport | None) -> Iterator[Action]:
     link = seen.replica
-    stopped = link.io == "No" and link.sql == "No" and not link.sql_errno
+    stopped = link.io == "No" and not link.sql_errno
     if stopped and peer is not None and peer.alive and look.state.history:
-        yield Follow("both write")
+        yield Follow(peer.binlog_state, "both write")

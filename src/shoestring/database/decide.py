@@ -76,8 +76,10 @@ def _tracked(config: Config, memory: Memory, snapshot: Snapshot) -> DatabaseMemo
         failing_since=(old.failing_since or now) if dead else None,
         gateway_at=snapshot.gateway_at or old.gateway_at,
     )
-    if look.mine or seen is None or not seen.alive:
-        return replace(old, pending=None, synced_at=None if look.mine else old.synced_at)
+    if look.mine or dead:
+        return replace(old, pending=None, synced_at=None)  # what a dead one received is uncertain
+    if seen is None:
+        return replace(old, pending=None)
     return _synced(look, old)
 
 
@@ -191,9 +193,9 @@ def _first(look: Look) -> Iterator[Action]:
 
 
 def _one_again(look: Look) -> Iterator[Action]:
-    """Go from two writers to one, the holder, once both nodes go by the same pair.toml."""
+    """Go from two writers to one, the holder, once both nodes go by that."""
     peer = look.peer
-    if not look.same_file or peer is None:
+    if peer is None or peer.mode != "holder":
         return
     if look.held and look.state.writer == "both":
         state = DatabaseState(
@@ -219,10 +221,16 @@ def _writer(look: Look) -> Iterator[Action]:
     elif _is_isolated(look):
         fenced = replace(look.state, fenced=True)
         yield Fence(fenced, "cut off: no peer, and no gateway or no address")
-    elif peer is not None and peer.fit and (look.handing or _address_left(look)):
+    elif peer is not None and _may_release(look, seen, peer):
         yield Release(_given(look), look.settings.move_wait_seconds, "the address goes")
     else:
         yield from _open_writer(look, seen, peer)
+
+
+def _may_release(look: Look, seen: DatabaseSeen, peer: DatabaseReport) -> bool:
+    goes = look.handing or (not look.held and look.peer_holds)
+    same = peer.mode == look.settings.writer
+    return goes and same and peer.fit and _is_attached(look, seen, peer)
 
 
 def _given(look: Look) -> DatabaseState:
@@ -278,10 +286,6 @@ def _is_isolated(look: Look) -> bool:
     return look.gateway_lost or not look.held
 
 
-def _address_left(look: Look) -> bool:
-    return not look.held and look.peer_holds
-
-
 def _open_writer(look: Look, seen: DatabaseSeen, peer: DatabaseReport | None) -> Iterator[Action]:
     """Keep commits waiting for the other node while it follows, and no longer."""
     state = look.state
@@ -297,7 +301,7 @@ def _open_writer(look: Look, seen: DatabaseSeen, peer: DatabaseReport | None) ->
     elif lost and seen.semi_sync:
         yield SemiSync(on=False, reason=lost)
     elif attached and peer is not None and _ring_is_open(seen, peer):
-        yield Follow("the ring: an address that moves finds its link in place")
+        yield Follow(peer.position, "the ring: an address that moves finds its link in place")
 
 
 def _is_attached(look: Look, seen: DatabaseSeen, peer: DatabaseReport) -> bool:
@@ -363,7 +367,7 @@ def _following(look: Look, seen: DatabaseSeen, peer: DatabaseReport) -> Iterator
     if not (stopped and same and peer.writable) or link.sql_errno or link.io_errno in FATAL_IO:
         return
     if not look.ghosts:
-        yield Follow(f"{look.other} writes")
+        yield Follow(peer.binlog_state, f"{look.other} writes")
     elif _ghosts_are_steady(look) and not look.state.answered:
         yield UndoGhosts(peer.binlog_state, f"{look.other} lacks them, and they were not answered")
 
@@ -401,7 +405,7 @@ def _limited(look: Look, due: tuple[Action, ...]) -> tuple[tuple[Action, ...], D
     tried = {k: at for k, at in memory.tried.items() if now - at < AGAIN_SECONDS}
     for action in due:
         name = type(action).__name__
-        slow = isinstance(action, Follow | UndoGhosts | Fence)
+        slow = isinstance(action, Follow | UndoGhosts | Fence | Release)
         if slow and name in tried:
             continue
         if slow:

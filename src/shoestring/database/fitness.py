@@ -83,6 +83,8 @@ def _link(look: Look) -> str:
         return f"its applier stopped: {link.sql_errno} {link.sql_error}"
     if link.sql != "Yes":
         return "its applier does not run"
-    if link.io_errno and link.io != "Yes" and look.peer is not None:
+    if link.io == "Yes" or look.peer is None or look.peer.alive is not True:
+        return ""
+    if link.io_errno:
         return f"it cannot follow: {link.io_errno} {link.io_error}"
-    return ""
+    return "its receiver does not run"

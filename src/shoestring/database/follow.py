@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 
+from shoestring.database.gtid import lower
 from shoestring.system.mariadb import Mariadb
 
 WORD_SECONDS = 5.0
 
 
-def follow(sql: Mariadb) -> None:
-    """Start to replicate from this node's own last transaction; raises SqlError.
+def follow(sql: Mariadb, theirs: str) -> None:
+    """Start to replicate from the last transaction that both nodes have; raises SqlError.
 
     Only for a node whose threads are both stopped and whose received transactions are applied:
     the first thread that starts deletes the relay log.
@@ -19,7 +20,7 @@ def follow(sql: Mariadb) -> None:
     sql.do("STOP SLAVE")
     position = str(sql.value("SELECT @@global.gtid_binlog_pos") or "")
     if position:
-        sql.do("SET GLOBAL gtid_slave_pos = %s", (position,))
+        sql.do("SET GLOBAL gtid_slave_pos = %s", (lower(position, theirs),))
     sql.do("SET GLOBAL rpl_semi_sync_slave_enabled = 1")
     sql.do("START SLAVE")
     while time.monotonic() - began < WORD_SECONDS:

@@ -115,7 +115,7 @@ def undo(sql: Mariadb, theirs: str) -> None:
     mine = str(sql.value("SELECT @@global.gtid_binlog_state") or "")
     found = tails(mine, theirs)
     if saved is None:
-        follow(sql)
+        follow(sql, theirs)
         return
     if saved.inexact:
         raise EngineError(

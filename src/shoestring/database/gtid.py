@@ -90,3 +90,22 @@ def own_writes(mine: str, theirs: str, server: int) -> int:
     """
     here, there = parse(mine), parse(theirs)
     return sum(max(0, n - there.get(key, 0)) for key, n in here.items() if key[1] == server)
+
+
+def lower(mine: str, theirs: str) -> str:
+    """Return the position, in each domain, that both nodes have reached.
+
+    From there on a link can be started either way: the other node has it in its binlog, and what
+    comes after it is new here, or this node's own and skipped.
+    """
+    here, there = _last(mine), _last(theirs)
+    found = [min(here[d], there[d]) for d in sorted(here.keys() & there.keys())]
+    return ",".join(f"{domain}-{server}-{n}" for n, server, domain in found)
+
+
+def _last(text: str) -> dict[int, tuple[int, int, int]]:
+    """Return (sequence, server, domain) of the last transaction of each domain."""
+    last: dict[int, tuple[int, int, int]] = {}
+    for (domain, server), sequence in parse(text).items():
+        last[domain] = max(last.get(domain, (0, 0, 0)), (sequence, server, domain))
+    return last

@@ -74,12 +74,6 @@ class Look:
         return None if silent_since_takeover and claimed else report
 
     @property
-    def same_file(self) -> bool:
-        """Tell whether the other node goes by the same pair.toml, so that both mean one mode."""
-        report = self.node_report
-        return report is not None and report.config_hash == self.snapshot.config_hash
-
-    @property
     def peer(self) -> DatabaseReport | None:
         """Return the other node's word on its database, if it can be believed now."""
         report = self.node_report
@@ -130,9 +124,12 @@ class Look:
 
     @property
     def gateway_answers(self) -> bool:
-        """Tell whether the gateway has answered since the other node fell silent."""
-        at = self.snapshot.gateway_at
-        return at is not None and at > max(self.snapshot.peer.at, self.snapshot.now - 2.0)
+        """Tell whether the gateway answered when the segment was asked, or since.
+
+        An answer from before that may be from before the cut.
+        """
+        at, silence = self.snapshot.gateway_at, self.snapshot.silence
+        return at is not None and isinstance(silence, Seen) and at >= silence.at
 
     @property
     def synced(self) -> bool:

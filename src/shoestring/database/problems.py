@@ -130,6 +130,8 @@ def _stopped(look: Look, seen: DatabaseSeen) -> Iterator[Event]:
         facts = {"node": node, "errno": str(link.sql_errno), "error": link.sql_error[:300]}
         conflict = link.sql_errno in CONFLICT_ERRNOS
         yield Event("DB-719" if conflict else "DB-707", dict(facts))
+    elif link.io_errno == PURGED_ERRNO and look.mine:
+        return  # the link back asks for what the replica has not yet: it is tried again
     elif link.io_errno == PURGED_ERRNO:
         yield Event("DB-720", {"node": node, "other": look.other, "error": link.io_error[:300]})
     elif link.io_errno in DENIED_ERRNOS and link.io != "Yes":

@@ -35,7 +35,9 @@ def report(config: Config, memory: Memory, snapshot: Snapshot) -> DatabaseReport
     health = snapshot.database_health
     lag = health.value.behind_seconds if isinstance(health, Seen) else None
     if seen is None:
-        return DatabaseReport(state, now, None, False, False, False, "it could not be looked at")
+        blind = "it could not be looked at"
+        mode = config.database.writer
+        return DatabaseReport(state, now, None, False, False, False, blind, mode=mode)
     open_now = seen.alive and not seen.read_only
     on = open_now and seen.semi_sync_on and seen.semi_sync_clients > 0 and not state.alone
     why = unfit(look)
@@ -57,6 +59,7 @@ def report(config: Config, memory: Memory, snapshot: Snapshot) -> DatabaseReport
         behind_seconds=None if open_now else lag,
         ghosts=look.ghosts,
         busy=snapshot.database_busy,
+        mode=config.database.writer,
     )
 
 

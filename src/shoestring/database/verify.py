@@ -190,6 +190,13 @@ def _sortable(key: tuple[str, ...]) -> tuple[object, ...]:
     return tuple((0, int(part), "") if part.lstrip("-").isdigit() else (1, 0, part) for part in key)
 
 
+def record(ask: Ask, nodes: tuple[str, str], found: Verified) -> None:
+    """Have both nodes keep what a comparison came to; raises ShoestringError."""
+    differences = [d.sentence()[:500] for d in found.differences][:NAMED_MAX]
+    for node in nodes:
+        ask(node, "verified", {"differences": differences})
+
+
 def keep(wall: float, differences: Sequence[str]) -> None:
     """Keep what a comparison came to, for status; raises OSError."""
     VERIFIED_FILE.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

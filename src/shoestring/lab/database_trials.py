@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from shoestring.core.errors import LabError
 from shoestring.lab.database_drill import (
     TABLE,
     databases,
@@ -99,6 +100,8 @@ def settle_position(host: Host, other: Host) -> None:
 def _verify(host: Host) -> dict[str, Any]:
     words = ["shoestring", "database", "verify", "--json"]
     found: dict[str, Any] = json.loads(host.run(words, check=False, timeout_seconds=120).out)
+    if "error" in found:
+        raise LabError(f"verify: {found['error']}")
     return found
 
 
@@ -163,7 +166,10 @@ def _play(lab: Lab, name: str, here: str, there: str) -> Conflict:
     by = [
         word for word, yes in (("status", "DB-719" in codes), ("verify", bool(differences))) if yes
     ]
+    words = ["shoestring", "database", "conflict", "--json"]
+    stopped = json.loads(alpha.run(words).out).values()
     both = any(len(d["versions"]) == 2 or "definition" in d["what"] for d in differences)
+    both = both or any(answer["event"] and answer["missing"] for answer in stopped)
     _make_one(lab)
     return Conflict(name, bool(by), " and ".join(by), both)
 

@@ -18,7 +18,7 @@ from shoestring.core.platform import DEBIAN
 from shoestring.database import seed
 from shoestring.database.gtid import covers
 from shoestring.database.survey import survey
-from shoestring.database.verify import verify
+from shoestring.database.verify import record, verify
 from shoestring.peer.identity import Identity
 from shoestring.peer.stream import Receiver, Sender
 from shoestring.system.files import write_atomic
@@ -233,5 +233,6 @@ def _compare(ask: AskNode, job: Job, source: str, node: str) -> None:
     if not found.same_position or found.differences:
         named = "; ".join(d.sentence() for d in found.differences[:3])
         raise EngineError(f"the copy is not equal: {named or 'it does not keep up'}")
+    record(ask, (source, node), found)
     facts = {"position": found.position, "tables": str(found.tables), "rows": str(found.rows)}
     ask(node, "tell", {"code": "DB-730", "facts": facts})

@@ -88,6 +88,20 @@ def ghost_lines(found: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
             yield answer["text"]
 
 
+def conflict_lines(found: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """Yield where an applier stopped, with the other node's version of the change."""
+    stopped = {node: answer for node, answer in found.items() if answer["errno"]}
+    if not stopped:
+        yield "no applier has stopped at a conflict"
+    for node, answer in stopped.items():
+        other = next(name for name in found if name != node)
+        yield f"{node} stopped at a change of {other}: {answer['errno']} {answer['error']}"
+        yield f"  {other}'s version:"
+        yield from (f"    {line}" for line in answer["event"])
+        here = "there is no such row" if answer["missing"] else "shoestring database verify"
+        yield f"  {node}'s version: {here}"
+
+
 def difference_lines(differences: Sequence[Differs]) -> Iterator[str]:
     """Yield each difference with both versions of its rows."""
     for difference in differences:

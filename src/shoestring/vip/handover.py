@@ -81,6 +81,8 @@ def unfit(config: Config, memory: Memory, snapshot: Snapshot, vip: str) -> str:
         return why
     if peer.maintenance:
         return f"{peer.node} is in maintenance"
+    if peer.database and config.database and peer.database.mode != config.database.writer:
+        return f'{peer.node} goes by writer = "{peer.database.mode}"'
     if peer.score < fault_score(config, memory):
         failing = [name for name, check in peer.checks.items() if check.verdict == "failing"]
         if peer.database is not None and peer.database.why:
