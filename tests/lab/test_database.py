@@ -21,6 +21,7 @@ from shoestring.lab.database_drill import (
     through_the_address,
     writing,
 )
+from shoestring.lab.database_trials import conflicts, write_both
 from shoestring.lab.faults import inflict, power_on
 from shoestring.lab.hosts import Host, wait_until
 from shoestring.lab.labs import DATABASE_TOML, Lab
@@ -448,3 +449,51 @@ def test_an_operator_promotes_and_the_ghosts_are_kept(
 def saved_ghosts(host: Host) -> str:
     pattern = "cat /var/lib/shoestring/database/ghosts/*/ghosts.sql"
     return host.run(["sh", "-c", pattern]).out
+
+
+def test_a_full_disk_gives_the_address_and_the_writer_away(pair: Lab, alpha: Host, beta: Host):
+    """Alpha's data lies on a small disk, which fills up while eight connections write."""
+    shrink = (
+        "systemctl stop mariadb && cp -a /var/lib/mysql /root/mysql.before && "
+        "mount -t tmpfs -o size=400m,mode=755 tmpfs /var/lib/mysql && "
+        "chown mysql:mysql /var/lib/mysql && cp -a /root/mysql.before/. /var/lib/mysql/ && "
+        "systemctl start mariadb"
+    )
+    alpha.run(["shoestring", "move", "live", "beta"], timeout_seconds=60)
+    settle(pair)
+    alpha.run(["sh", "-c", shrink], timeout_seconds=90)
+    settle(pair)
+    alpha.run(["shoestring", "move", "live", "alpha"], timeout_seconds=60)
+    settle(pair)
+    try:
+        first = int(time.time()) % 10**6 * 10
+        with writing(through_the_address(pair, first)) as ledger:
+            time.sleep(1)
+            alpha.run(["dd", "if=/dev/zero", "of=/var/lib/mysql/ballast", "bs=1M"], check=False)
+            full = time.monotonic()
+            wait_until(lambda: pair.holder() == "beta", 60, "the address goes to beta")
+            wait_until(lambda: databases(pair).get("beta", {}).get("writable"), 60, "beta writes")
+            time.sleep(2)
+            ledger.end()
+        assert max(at for _, at in ledger.acknowledged) > full, "writes go on"
+        alpha.run(["rm", "-f", "/var/lib/mysql/ballast"])
+        settle(pair)
+        rows = ids(alpha) & ids(beta)
+        assert {row for row, _ in ledger.acknowledged} <= rows
+        assert is_identical(pair)
+    finally:
+        restore = "systemctl stop mariadb; umount /var/lib/mysql; systemctl start mariadb"
+        alpha.run(["sh", "-c", restore], timeout_seconds=90, check=False)
+
+
+def test_two_writers_and_their_conflicts(pair: Lab):
+    """Each classic conflict is found, and both versions are shown; then one node writes again."""
+    write_both(pair, on=True)
+    try:
+        for each in conflicts(pair):
+            assert each.found, each
+            assert each.both_versions, each
+    finally:
+        write_both(pair, on=False)
+    settle(pair)
+    assert is_identical(pair)

@@ -30,7 +30,7 @@ from shoestring.core.event import Event
 from shoestring.core.seen import Seen
 from shoestring.core.snapshot import PromoteRequest, RejoinRequest, Snapshot
 from shoestring.database import both
-from shoestring.database.fitness import fitness, unfit
+from shoestring.database.fitness import fitness, fresh_health, unfit
 from shoestring.database.gtid import behind, covers
 from shoestring.database.look import Look
 from shoestring.database.report import role, silent_refusal
@@ -221,6 +221,8 @@ def _writer(look: Look) -> Iterator[Action]:
     elif _is_isolated(look):
         fenced = replace(look.state, fenced=True)
         yield Fence(fenced, "cut off: no peer, and no gateway or no address")
+    elif peer is not None and _is_stuck(look, peer):
+        yield Fence(_given(look), f"rows cannot be written here, and {look.other} has everything")
     elif peer is not None and _may_release(look, seen, peer):
         yield Release(_given(look), look.settings.move_wait_seconds, "the address goes")
     else:
@@ -231,6 +233,13 @@ def _may_release(look: Look, seen: DatabaseSeen, peer: DatabaseReport) -> bool:
     goes = look.handing or (not look.held and look.peer_holds)
     same = peer.mode == look.settings.writer
     return goes and same and peer.fit and _is_attached(look, seen, peer)
+
+
+def _is_stuck(look: Look, peer: DatabaseReport) -> bool:
+    """Tell whether this writer can neither write nor stop in order: a full disk holds its lock."""
+    health = fresh_health(look)
+    tried = "Release" in look.memory.tried and not look.held and look.peer_holds
+    return health is not None and bool(health.probe) and tried and peer.fit and not look.state.alone
 
 
 def _given(look: Look) -> DatabaseState:

@@ -1,0 +1,277 @@
+"""Who may write: each row of the decision, as data."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from shoestring.config.load import parse
+from shoestring.core.database import (
+    DatabaseHealth,
+    DatabaseMemory,
+    DatabaseReport,
+    DatabaseSeen,
+    DatabaseState,
+    ReplicaSeen,
+)
+from shoestring.core.decision import CheckMemory, Hand, Memory, VipMemory
+from shoestring.core.seen import Seen, Unseen
+from shoestring.core.snapshot import NodeReport, PromoteRequest, Snapshot, VipReport, VipSeen
+from shoestring.database.decide import decide
+from shoestring.database.problems import problems
+from tests.simulation.world import PAIR
+
+NOW = 1000.0
+CONFIG = parse(PAIR + "[database]\n")
+STATE = DatabaseState(epoch=3, writer="alpha", opened=True, history="h")
+LINK = ReplicaSeen(set_up=True, host="192.0.2.12", io="Yes", sql="Yes")
+WRITER = DatabaseSeen(
+    alive=True,
+    read_only=False,
+    position="0-1-100",
+    binlog_state="0-1-100",
+    applied="0-1-100",
+    semi_sync=True,
+    semi_sync_on=True,
+    semi_sync_clients=1,
+    connections=3,
+    connections_max=100,
+    replica=LINK,
+)
+REPLICA = replace(
+    WRITER,
+    read_only=True,
+    semi_sync=False,
+    semi_sync_on=False,
+    replica=replace(LINK, received="0-1-100"),
+)
+FOLLOWER = DatabaseReport(
+    STATE, "replica", True, False, False, True, position="0-1-100", binlog_state="0-1-100",
+    applied="0-1-100", received="0-1-100", io="Yes", sql="Yes",
+)  # fmt: skip
+LEADER = DatabaseReport(
+    replace(STATE, writer="beta"), "writer", True, True, True, True, position="0-1-100",
+    binlog_state="0-1-100", applied="0-1-100", io="Yes", sql="Yes",
+)  # fmt: skip
+
+
+class Case:
+    """Alpha's view; a healthy pair in which alpha writes, unless said otherwise."""
+
+    def __init__(self, **given: Any) -> None:
+        writes = given.get("writes", True)
+        self.seen: Any = given.get("seen", WRITER if writes else REPLICA)
+        self.state = given.get("state", STATE if writes else replace(STATE, writer="beta"))
+        self.peer = given.get("peer", FOLLOWER if writes else LEADER)
+        self.held = given.get("held", writes)
+        self.silent: float | None = given.get("silent")
+        self.memory = given.get("memory", DatabaseMemory())
+        self.gateway_at = given.get("gateway_at", NOW)
+        self.gateway_fails = given.get("gateway_fails", False)
+        self.silence = given.get("silence")
+        self.health = given.get("health", DatabaseHealth())
+        self.draining = given.get("draining", False)
+        self.requests = given.get("requests", ())
+
+    def made(self) -> tuple[Memory, Snapshot]:
+        heard = NOW if self.silent is None else NOW - self.silent
+        report = NodeReport(
+            "beta", "1", "abc", 0, True, 0.0, False, None, checks={}, database=self.peer,
+            vips={"live": VipReport(not self.held, 0, False, "", False)},
+        )  # fmt: skip
+        hand = Hand("draining", "hook", NOW - 1, NOW - 1, "asked") if self.draining else None
+        gateway = CheckMemory(failing=self.gateway_fails, known=True)
+        memory = Memory(
+            checks={"gateway": gateway},
+            vips={"live": VipMemory(held=self.held, held_since=heard + 0.3, hand=hand)},
+            peer_silent_since=None if self.silent is None else heard,
+            database=self.memory,
+        )
+        silence = Unseen("not asked", 0.0)
+        snapshot = Snapshot(
+            now=NOW,
+            wall=NOW,
+            node="alpha",
+            config_hash="abc",
+            vips={"live": Seen(VipSeen(held=self.held), NOW)},
+            peer=Seen(report, NOW) if self.silent is None else Unseen("silent", heard),
+            database=self.seen if isinstance(self.seen, Unseen) else Seen(self.seen, NOW),
+            database_health=Seen(self.health, NOW),
+            database_state=self.state,
+            gateway_at=self.gateway_at,
+            silence=silence if self.silence is None else Seen(*self.silence),
+            requests=self.requests,
+        )
+        return memory, snapshot
+
+    def actions(self) -> list[str]:
+        return [type(action).__name__ for action in decide(CONFIG, *self.made()).actions]
+
+    def first(self) -> Any:
+        return decide(CONFIG, *self.made()).actions[0]
+
+    def codes(self) -> set[str]:
+        memory, snapshot = self.made()
+        decided = decide(CONFIG, memory, snapshot).memory
+        return {event.code for event in problems(CONFIG, decided, snapshot)}
+
+
+DEAD = DatabaseSeen(alive=False, detail="gone", process=False)
+HUNG = DatabaseSeen(alive=False, detail="no answer", process=True)
+ALONE = replace(STATE, alone=True)
+SYNCED = DatabaseMemory(synced_at=NOW - 2)
+THEIRS = replace(STATE, writer="beta")
+FULL = DatabaseHealth(probe="waiting for space")
+
+
+def test_a_healthy_pair_does_nothing_on_either_side():
+    assert Case().actions() == []
+    assert Case(writes=False, memory=SYNCED).actions() == []
+    assert Case().codes() == set()
+
+
+@pytest.mark.parametrize(
+    ("case", "expected"),
+    [
+        # law 2: could not look is never down
+        (Case(seen=Unseen("1040 too many connections", NOW)), []),
+        # the writer's MariaDB is dead
+        (Case(seen=DEAD), ["KeepState"]),
+        (Case(seen=DEAD, state=ALONE), []),
+        (Case(seen=DEAD, peer=replace(FOLLOWER, fit=False)), []),
+        (Case(seen=DEAD, silent=5.0), []),
+        (Case(seen=HUNG), []),
+        (Case(seen=HUNG, memory=DatabaseMemory(failing_since=NOW - 2)), ["Fence"]),
+        (Case(seen=HUNG, state=ALONE, memory=DatabaseMemory(failing_since=NOW - 2)), []),
+        # the peer is silent
+        (Case(silent=1.9, gateway_fails=True), []),
+        (Case(silent=2.5, gateway_fails=True), ["Fence"]),
+        (Case(silent=2.5, gateway_fails=True, state=ALONE), []),
+        (Case(silent=2.5, gateway_fails=True, gateway_at=NOW - 100), []),
+        (Case(silent=2.5, held=False), ["Fence"]),
+        (Case(silent=2.5), []),
+        (Case(silent=3.5), ["KeepState"]),
+        (Case(silent=3.5, state=ALONE), ["SemiSync"]),
+        # the peer does not follow any more
+        (Case(peer=replace(FOLLOWER, alive=False, fit=False)), ["KeepState"]),
+        (Case(peer=replace(FOLLOWER, io="No"), state=ALONE), ["SemiSync"]),
+        # the address goes
+        (Case(draining=True), ["Release"]),
+        (Case(held=False), ["Release"]),
+        (Case(held=False, peer=replace(FOLLOWER, fit=False)), []),
+        (Case(held=False, peer=replace(FOLLOWER, io="Connecting")), []),
+        (Case(held=False, peer=replace(FOLLOWER, mode="both")), []),
+        (Case(held=False, health=FULL, memory=DatabaseMemory(tried={"Release": NOW - 3})),
+         ["Fence"]),
+        # somebody else has the right
+        (Case(peer=replace(LEADER, state=replace(THEIRS, epoch=4))), ["Fence"]),
+        (Case(peer=replace(LEADER, state=replace(THEIRS, epoch=4)), state=ALONE), ["CloseWrites"]),
+        (Case(seen=REPLICA, peer=replace(LEADER, state=replace(THEIRS, epoch=4))), ["KeepState"]),
+        # booted
+        (Case(seen=REPLICA), ["Open"]),
+        (Case(seen=REPLICA, silent=5.0), []),
+        (Case(seen=REPLICA, silent=5.0, state=ALONE), ["Open"]),
+        (Case(seen=REPLICA, state=replace(STATE, declined=3)), []),
+        # a replica
+        (Case(writes=False, seen=replace(REPLICA, read_only=False)), ["CloseWrites"]),
+        (Case(writes=False, seen=replace(REPLICA, semi_sync=True)), ["SemiSync"]),
+        (Case(writes=False, peer=replace(LEADER, state=replace(THEIRS, declined=3))),
+         ["KeepState"]),
+        (Case(writes=False, seen=replace(REPLICA, replica=replace(LINK, io="No", sql="No"))),
+         ["Follow"]),
+        (Case(writes=False, state=replace(THEIRS, history="other"),
+              seen=replace(REPLICA, replica=replace(LINK, io="No", sql="No"))), []),
+        (Case(writes=False, seen=replace(REPLICA, replica=replace(
+            LINK, io="No", sql="No", io_errno=1236))), []),
+        # the writer is gone
+        (Case(writes=False, silent=1.0, held=True, memory=SYNCED), ["AskSegment"]),
+        (Case(writes=False, silent=1.0, held=True), []),
+        (Case(writes=False, silent=1.0, held=False, memory=SYNCED), []),
+        (Case(writes=False, silent=1.0, held=True, memory=DatabaseMemory(synced_at=NOW - 9)), []),
+        (Case(writes=False, silent=1.0, held=True, memory=SYNCED, silence=(True, NOW)),
+         ["KeepState"]),
+        (Case(writes=False, silent=1.0, held=True, memory=SYNCED, silence=(False, NOW)), []),
+        (Case(writes=False, silent=1.0, held=True, memory=SYNCED, silence=(True, NOW),
+              gateway_at=NOW - 3), []),
+    ],
+)  # fmt: skip
+def test_what_is_due(case: Case, expected: list[str]):
+    assert case.actions() == expected
+
+
+def test_a_silent_agent_is_not_replaced_it_could_not_fence_itself():
+    case = Case(writes=False, silent=5.0, held=True, memory=SYNCED, silence=(True, NOW))
+    memory, snapshot = case.made()
+    late = replace(memory, vips={"live": VipMemory(held=True, held_since=NOW - 1)})
+    assert decide(CONFIG, late, snapshot).actions == ()
+
+
+def test_the_right_that_is_given_away_has_the_next_epoch_and_nobody_is_in_sync_yet():
+    state = Case(seen=DEAD).first().state
+    assert (state.epoch, state.writer, state.alone, state.complete) == (4, "beta", True, True)
+
+
+def test_a_take_over_cuts_the_link_and_a_planned_one_waits_for_a_position():
+    mine = replace(STATE, alone=True, opened=False)
+    silent = Case(seen=REPLICA, state=mine, silent=5.0).first()
+    assert (silent.cut_link, silent.until) == (True, "")
+    same = replace(FOLLOWER, state=replace(STATE, opened=False))
+    planned = Case(seen=REPLICA, state=replace(mine, released="0-2-50"), peer=same).first()
+    assert (planned.cut_link, planned.until) == (False, "0-2-50")
+
+
+def test_ghosts_that_were_never_answered_are_undone_and_others_wait_for_a_word():
+    stopped = replace(LINK, io="No", sql="No")
+    seen = replace(REPLICA, replica=stopped, binlog_state="0-1-105", position="0-1-105")
+    memory = DatabaseMemory(ghosts_since=NOW - 3)
+    assert Case(writes=False, seen=seen, memory=memory).actions() == ["UndoGhosts"]
+    answered = replace(THEIRS, answered=True)
+    case = Case(writes=False, seen=seen, memory=memory, state=answered)
+    assert case.actions() == []
+    assert "DB-709" in case.codes()
+
+
+def test_a_superseded_writer_that_was_alone_remembers_that_it_answered():
+    theirs = replace(LEADER, state=replace(THEIRS, epoch=4))
+    state = Case(seen=REPLICA, state=ALONE, peer=theirs).first().state
+    assert (state.epoch, state.writer, state.answered) == (4, "beta", True)
+
+
+def test_an_operators_word_counts_at_once():
+    asked = Case(writes=False, silent=60.0, requests=(PromoteRequest("x", True),))
+    state = asked.first().state
+    assert (state.epoch, state.writer, state.complete) == (4, "alpha", False)
+
+
+@pytest.mark.parametrize(
+    ("case", "code"),
+    [
+        (Case(state=ALONE), "DB-705"),
+        (Case(seen=DEAD), "DB-724"),
+        (Case(seen=replace(DEAD, starting=True)), "DB-722"),
+        (Case(seen=replace(WRITER, connections=95)), "DB-714"),
+        (Case(seen=replace(WRITER, replica=replace(LINK, host="192.0.2.99"))), "DB-721"),
+        (Case(seen=replace(WRITER, replica=replace(LINK, tls=False))), "DB-721"),
+        (Case(seen=replace(WRITER, replica=replace(LINK, filters=True))), "DB-721"),
+        (Case(state=replace(STATE, fenced=True)), "DB-711"),
+        (Case(state=replace(STATE, history="")), "DB-717"),
+        (Case(seen=REPLICA, silent=5.0), "DB-704"),
+        (Case(health=DatabaseHealth(probe="1969")), "DB-712"),
+        (Case(health=DatabaseHealth(disk_free_percent=9)), "DB-713"),
+        (Case(health=DatabaseHealth(bypass=("'x'@'%'",))), "DB-715"),
+        (Case(health=DatabaseHealth(unsafe=("a.b",))), "DB-716"),
+        (Case(health=DatabaseHealth(settings=("x = 1, not 2",))), "DB-718"),
+        (Case(health=DatabaseHealth(differences=("a.b",))), "DB-726"),
+        (Case(writes=False, memory=SYNCED, health=DatabaseHealth(behind_seconds=99)), "DB-727"),
+    ],
+)
+def test_what_is_told(case: Case, code: str):
+    assert code in case.codes()
+
+
+def test_many_connections_and_a_full_replica_cost_no_score():
+    full = Case(seen=replace(WRITER, connections=100))
+    assert decide(CONFIG, *full.made()).memory.database.penalty == 0
+    assert decide(CONFIG, *Case(seen=DEAD).made()).memory.database.penalty == 100
