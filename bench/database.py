@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-import time
 from pathlib import Path
 
 from rich.console import Console
@@ -32,7 +31,6 @@ def main() -> int:
     need_root()
     tell, built, lab = teller(), package(), Lab(said.lab)
     rounds: list[DatabaseRound] = []
-    first = int(time.time()) % 10**6
     try:
         lab.up(built, tell, DATABASE_TOML)
         seeded = seed_under_load(lab)
@@ -42,7 +40,7 @@ def main() -> int:
         faults = ["planned-move"] * said.moves
         faults += [KILLS[n % len(KILLS)] for n in range(said.kills)]
         for number, fault in enumerate(faults):
-            rounds.append(run_round(lab, fault, first + number))
+            rounds.append(run_round(lab, fault))
             tell(f"{number + 1} of {len(faults)}: {line(rounds[-1])}")
         write_both(lab, on=True)
         fought = conflicts(lab)

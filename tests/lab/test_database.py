@@ -12,6 +12,7 @@ from shoestring.lab.database_drill import (
     TABLE,
     Ledger,
     databases,
+    fresh_number,
     ids,
     is_identical,
     on_the_host,
@@ -107,7 +108,7 @@ def test_a_stranger_cannot_reach_replication(pair: Lab, beta: Host):
 
 
 def test_a_planned_move_loses_nothing(pair: Lab):
-    done = run_round(pair, "planned-move", int(time.time()) % 10**6)
+    done = run_round(pair, "planned-move")
     assert done.lost == ()
     assert done.identical
     assert done.outage_seconds is not None and done.outage_seconds < 1.0
@@ -116,7 +117,7 @@ def test_a_planned_move_loses_nothing(pair: Lab):
 
 @pytest.mark.parametrize("fault", ["mariadb-kill", "power-cut"])
 def test_a_dead_writer_costs_no_acknowledged_row(pair: Lab, fault: str):
-    done = run_round(pair, fault, int(time.time()) % 10**6)
+    done = run_round(pair, fault)
     assert done.lost == ()
     assert done.identical
     assert not done.recloned
@@ -125,7 +126,7 @@ def test_a_dead_writer_costs_no_acknowledged_row(pair: Lab, fault: str):
 
 def test_a_writer_that_is_cut_off_stops_before_semi_sync_gives_up(pair: Lab, alpha: Host):
     """Clients on both sides of the cut: those on the writer's own side get no answer any more."""
-    first = int(time.time()) % 10**6 * 10
+    first = fresh_number()
     local = on_the_host(alpha, first + 8, "--connections", "1", "--patience", "20")
     with writing(through_the_address(pair, first)) as outside, writing(local) as inside:
         time.sleep(1)
@@ -373,7 +374,7 @@ def test_too_many_connections_move_nothing(pair: Lab, alpha: Host, shoestring):
     query(alpha, "SET GLOBAL max_connections = 12")
     ledger: Ledger | None = None
     try:
-        first = int(time.time()) % 10**6 * 100
+        first = fresh_number()
         command = through_the_address(pair, first, "--connections", "30", "--rate", "20")
         with writing(command) as ledger:
             wait_for(alpha, "DB-714")
@@ -466,7 +467,7 @@ def test_a_full_disk_gives_the_address_and_the_writer_away(pair: Lab, alpha: Hos
     alpha.run(["shoestring", "move", "live", "alpha"], timeout_seconds=60)
     settle(pair)
     try:
-        first = int(time.time()) % 10**6 * 10
+        first = fresh_number()
         with writing(through_the_address(pair, first)) as ledger:
             time.sleep(1)
             alpha.run(["dd", "if=/dev/zero", "of=/var/lib/mysql/ballast", "bs=1M"], check=False)

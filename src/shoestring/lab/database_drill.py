@@ -96,6 +96,11 @@ def writing(command: list[str]) -> Iterator[Ledger]:
         ledger.kill()
 
 
+def fresh_number() -> int:
+    """Return the number of a first connection whose rows nobody has written before."""
+    return int(time.time() * 10) % 10**8 * 100
+
+
 def through_the_address(lab: Lab, first: int, *words: str) -> list[str]:
     """Return the command of writers among the visitors, who write through the live address."""
     given = ("--address", LIVE, "--first", str(first), *words)
@@ -166,12 +171,12 @@ def outage_seconds(acknowledged: list[tuple[int, float]], fault: float, end: flo
     return max((b - a for a, b in pairwise([before, *after])), default=0.0)
 
 
-def run_round(lab: Lab, fault: str, number: int, *words: str) -> DatabaseRound:
+def run_round(lab: Lab, fault: str, *words: str) -> DatabaseRound:
     """Run one fault under eight writers, mend it, and compare the ledger with both nodes."""
     node = settle(lab)
     query(lab.hosts[node], TABLE)
     before = _copies(lab)
-    with writing(through_the_address(lab, number * 10, *words)) as ledger:
+    with writing(through_the_address(lab, fresh_number(), *words)) as ledger:
         time.sleep(BASELINE_SECONDS)
         began = time.monotonic()
         if fault == "planned-move":

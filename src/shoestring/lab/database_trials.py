@@ -11,6 +11,7 @@ from shoestring.core.errors import LabError
 from shoestring.lab.database_drill import (
     TABLE,
     databases,
+    fresh_number,
     is_identical,
     query,
     settle,
@@ -49,7 +50,7 @@ def seed_under_load(lab: Lab, rows: int = ROWS) -> Seeded:
     query(alpha, TABLE)
     fill(alpha, "many", rows)
     settle(lab)
-    with writing(through_the_address(lab, int(time.time()) % 10**6 * 10)) as ledger:
+    with writing(through_the_address(lab, fresh_number())) as ledger:
         time.sleep(1)
         words = ["shoestring", "database", "seed", "--from", "alpha", "--yes", "--json"]
         said = json.loads(alpha.run(words, timeout_seconds=300).out)
@@ -67,7 +68,7 @@ def verify_many(lab: Lab, rows: int = VERIFY_ROWS) -> Compared:
     query(host, "DROP TABLE IF EXISTS lab.many")
     fill(host, "sums", rows)
     settle(lab)
-    with writing(through_the_address(lab, int(time.time()) % 10**6 * 10)) as ledger:
+    with writing(through_the_address(lab, fresh_number())) as ledger:
         time.sleep(1)
         found = _verify(host)
         ledger.end()
