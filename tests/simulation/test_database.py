@@ -11,7 +11,7 @@ from tests.simulation.database_world import DatabaseWorld, gtid
 from tests.simulation.world import SimNode
 
 SEEDS = 60
-LONG_SEEDS = 600
+LONG_SEEDS = 200
 FAULTS = 4
 MEND_SECONDS = 120.0
 

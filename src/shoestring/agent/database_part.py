@@ -25,7 +25,7 @@ class DatabasePart:
         if config.database is not None:
             board.database_state = state.load()
             self._actor = DatabaseActor(config, node, board, netlink)
-            self._observer = DatabaseObserver(config, board, self._something_changes_hands)
+            self._observer = DatabaseObserver(config, node, board, self._something_changes_hands)
 
     async def run(self) -> None:
         """Observe until cancelled."""

@@ -90,6 +90,7 @@ class DatabaseHealth:
     probe: "" if the heartbeat row could be written (or this node does not write), else why not.
     bypass: accounts that write through read_only. unsafe: tables that replication cannot carry.
     settings: variables that are not as rendered, as "name = value, not value".
+    grants: what the peer's replication account here lacks.
     behind_seconds: age of the writer's heartbeat row as this node has applied it.
     """
 
@@ -145,7 +146,6 @@ class DatabaseMemory:
     penalty: int = 0
     why: str = ""
     moved: bool = False
-    trouble: str = ""
     pending: tuple[float, str] | None = None
     synced_at: float | None = None
     sync_position: str = ""

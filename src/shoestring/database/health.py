@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from shoestring.config.model import Database
 from shoestring.core.database import DatabaseHealth
-from shoestring.database.render import fixed_settings
+from shoestring.database.render import REPLICATION_USER, fixed_settings
 from shoestring.system.clock import boot_seconds, wall_seconds
 from shoestring.system.files import free_percent, read_bounded
 from shoestring.system.mariadb import TOO_MANY_CONNECTIONS, Mariadb, SqlError
@@ -20,7 +20,6 @@ PROBE_FAILS = 2
 DEEP_SECONDS = 60.0
 DEEP_AGAIN_SECONDS = 3.0
 LISTED_MAX = 20
-WAITING_FOR_REPLICA = 3.0
 
 _HEARTBEAT = (
     "SET STATEMENT max_statement_time=%s, lock_wait_timeout=%s FOR "
@@ -45,8 +44,10 @@ _OURS = ("'root'@", "'mysql'@", "'mariadb.sys'@")
 class HealthLooker:
     """Keeps a connection of its own: a probe that hangs must not hide what the glance sees."""
 
-    def __init__(self, settings: Database) -> None:
+    def __init__(self, settings: Database, peers: Sequence[str]) -> None:
         self._settings = settings
+        self._peers = peers
+        self._grants = ""
         self._sql = Mariadb(settings.socket, timeout_seconds=PROBE_SECONDS + 1)
         self._deep_at = -DEEP_SECONDS
         self._deep: dict[str, tuple[str, ...]] = {}
@@ -58,8 +59,9 @@ class HealthLooker:
         """Return the node's health; what cannot be looked at stays as it was. Blocking."""
         probe = self._probe() if writes else ""
         with contextlib.suppress(SqlError):
-            soon = DEEP_AGAIN_SECONDS if self._deep.get("settings") else DEEP_SECONDS
-            if boot_seconds() - self._deep_at >= soon:
+            wrong = self._grants or self._deep.get("settings")
+            pause = DEEP_AGAIN_SECONDS if wrong else DEEP_SECONDS
+            if boot_seconds() - self._deep_at >= pause:
                 self._look_deep()
         verified = _verified()
         return DatabaseHealth(
@@ -70,6 +72,7 @@ class HealthLooker:
             settings=self._deep.get("settings", ()),
             behind_seconds=None if writes else self._behind(),
             version=self._version,
+            grants=self._grants,
             verified_wall=verified[0],
             differences=verified[1],
         )
@@ -125,8 +128,24 @@ class HealthLooker:
         self._deep["unsafe"] = unsafe_tables(sql)[:LISTED_MAX]
         self._deep["settings"] = differing_settings(sql, self._settings)
         self._version = str(sql.value("SELECT VERSION()"))
+        self._grants = lacking_grant(sql, self._peers)
         self._data = Path(str(sql.value("SELECT @@global.datadir")))
         self._deep_at = boot_seconds()
+
+
+def lacking_grant(sql: Mariadb, peers: Sequence[str]) -> str:
+    """Return what the peer's replication account lacks, or nothing."""
+    for peer in peers:
+        account = f"{REPLICATION_USER}@{peer}"
+        try:
+            rows = sql.rows("SHOW GRANTS FOR %s@%s", (REPLICATION_USER, peer))
+        except SqlError:
+            return f"there is no account {account}"
+        text = " ".join(str(value) for row in rows for value in row.values())
+        for word in ("REPLICATION SLAVE", "REQUIRE X509"):
+            if word not in text:
+                return f"{account} lacks {word}"
+    return ""
 
 
 def unsafe_tables(sql: Mariadb) -> tuple[str, ...]:

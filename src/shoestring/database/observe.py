@@ -39,13 +39,14 @@ SHOW GLOBAL STATUS WHERE Variable_name IN ('Rpl_semi_sync_master_status',
 class DatabaseObserver:
     """Looks twice a second, at once when nudged, and all the time while something changes hands."""
 
-    def __init__(self, config: Config, board: Board, soon: Callable[[], bool]) -> None:
+    def __init__(self, config: Config, node: str, board: Board, soon: Callable[[], bool]) -> None:
         assert config.database is not None
         self._settings: Database = config.database
         self._board = board
         self._soon = soon
         self._sql = Mariadb(config.database.socket, timeout_seconds=ANSWER_SECONDS)
-        self._health = HealthLooker(config.database)
+        peers = [str(a) for a in config.nodes[config.other(node)].address]
+        self._health = HealthLooker(config.database, peers)
         self._again = asyncio.Event()
         self._death = DeathWatch(self._again.set)
 

@@ -157,7 +157,7 @@ def _health(look: Look, health: DatabaseHealth) -> Iterator[Event]:
         yield Event("DB-716", {"node": node, "tables": ", ".join(health.unsafe[:5])})
     if health.settings:
         yield Event("DB-718", {"node": node, "settings": "; ".join(health.settings[:5])})
-    if health.grants:
+    if health.grants and look.state.history:
         yield Event("DB-725", {"node": look.other, "other": node, "error": health.grants})
     if health.differences:
         facts = {"node": node, "what": "; ".join(health.differences[:3])}

@@ -142,8 +142,10 @@ def databases(lab: Lab) -> Mapping[str, Mapping[str, object]]:
 
 
 def writer(lab: Lab) -> str | None:
-    """Return the node that writes, if exactly one does and the other has everything."""
+    """Return the node that writes, if exactly one does and both follow each other, in sync."""
     found = databases(lab)
+    if any(said["io"] != "Yes" or said["sql"] != "Yes" for said in found.values()):
+        return None
     writing_now = [node for node, said in found.items() if said["writable"]]
     if len(writing_now) != 1 or not found[writing_now[0]]["in_sync"]:
         return None

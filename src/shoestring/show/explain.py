@@ -93,6 +93,9 @@ def _losses(report: Mapping[str, Any]) -> str:
         for name, check in report["checks"].items()
         if check["verdict"] == "failing"
     ]
+    database = report.get("database")
+    if database is not None and database["why"]:
+        lost.append(f"the database ({database['why']})")
     if report["maintenance"]:
         lost.append("maintenance")
     return ", ".join(lost) or f"score {report['score']}"

@@ -174,7 +174,7 @@ def _writer_stays(config: Config, memory: Memory, vip: str, waited: float) -> st
         return ""
     if waited <= 2 * config.database.move_wait_seconds + WRITER_SECONDS:
         return ""
-    return memory.database.trouble or "the database was not handed over in time"
+    return "the database was not handed over in time; shoestring log says what held it up"
 
 
 def _yielding(
