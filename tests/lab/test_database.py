@@ -242,10 +242,18 @@ def test_events_run_on_the_writer_alone(pair: Lab, alpha: Host, beta: Host, shoe
     assert is_identical(pair)
 
 
+def write_on_the_replica(alpha: Host, beta: Host, *statements: str) -> None:
+    """Write on beta while alpha does not listen: the ring would carry it over, and all be well."""
+    alpha.run(["systemctl", "stop", "shoestring-agent"])
+    query(alpha, "STOP SLAVE")
+    for statement in statements:
+        query(beta, statement)
+    alpha.run(["systemctl", "start", "shoestring-agent"])
+
+
 def test_somebody_who_writes_on_the_replica(pair: Lab, alpha: Host, beta: Host, shoestring):
-    query(alpha, "STOP SLAVE")  # else the ring may carry the row to alpha, and all is well
-    for row in (-1, -2, -3):
-        query(beta, f"INSERT INTO lab.ledger (id, node) VALUES ({row}, 'beta')")
+    rows = "INSERT INTO lab.ledger (id, node) VALUES ({}, 'beta')"
+    write_on_the_replica(alpha, beta, *(rows.format(row) for row in (-1, -2, -3)))
     wait_for(alpha, "DB-709")
     said = shoestring(alpha, "move", "live", "beta", code=1)
     assert "transactions that alpha lacks" in said
@@ -266,9 +274,8 @@ def test_somebody_who_writes_on_the_replica(pair: Lab, alpha: Host, beta: Host, 
 def test_ddl_on_the_replica_is_not_undone_but_recloned(
     pair: Lab, alpha: Host, beta: Host, shoestring
 ):
-    query(alpha, "STOP SLAVE")
-    query(beta, "CREATE TABLE lab.mistake (id INT PRIMARY KEY)")
-    query(beta, "INSERT INTO lab.mistake VALUES (1)")
+    made = "CREATE TABLE lab.mistake (id INT PRIMARY KEY)"
+    write_on_the_replica(alpha, beta, made, "INSERT INTO lab.mistake VALUES (1)")
     wait_for(alpha, "DB-709")
     shoestring(alpha, "database", "rejoin", "beta", "--yes")
     wait_until(

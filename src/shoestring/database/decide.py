@@ -31,8 +31,9 @@ from shoestring.core.seen import Seen
 from shoestring.core.snapshot import PromoteRequest, RejoinRequest, Snapshot
 from shoestring.database import both
 from shoestring.database.fitness import fitness, fresh_health, unfit
-from shoestring.database.gtid import behind, covers
+from shoestring.database.gtid import behind, covers, own_writes
 from shoestring.database.look import Look
+from shoestring.database.render import server_id
 from shoestring.database.report import role, silent_refusal
 
 SILENT_SECONDS = 2.0
@@ -309,7 +310,7 @@ def _open_writer(look: Look, seen: DatabaseSeen, peer: DatabaseReport | None) ->
         yield KeepState(replace(state, alone=True), lost)
     elif lost and seen.semi_sync:
         yield SemiSync(on=False, reason=lost)
-    elif attached and peer is not None and _ring_is_open(seen, peer):
+    elif attached and peer is not None and _ring_is_open(look, seen, peer):
         yield Follow(peer.position, "the ring: an address that moves finds its link in place")
 
 
@@ -325,10 +326,12 @@ def _is_in_sync(look: Look, seen: DatabaseSeen, peer: DatabaseReport) -> bool:
     return on and start != "" and covers(f"{peer.received},{peer.applied}", start)
 
 
-def _ring_is_open(seen: DatabaseSeen, peer: DatabaseReport) -> bool:
+def _ring_is_open(look: Look, seen: DatabaseSeen, peer: DatabaseReport) -> bool:
     """Tell whether the link back must be made anew: the peer has nothing that this node lacks."""
     broken = seen.replica.io == "No" or seen.replica.sql == "No"
-    return broken and peer.ghosts == 0 and peer.behind <= ATTACHED_BEHIND_MAX
+    number = server_id(look.config, look.other)
+    theirs = own_writes(peer.binlog_state, seen.binlog_state, number)
+    return broken and theirs == 0 and peer.behind <= ATTACHED_BEHIND_MAX
 
 
 def _lost(look: Look, seen: DatabaseSeen) -> str:

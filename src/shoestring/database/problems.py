@@ -15,7 +15,7 @@ from shoestring.database.look import Look
 from shoestring.database.report import silent_refusal
 
 PURGED_ERRNO = 1236
-DENIED_ERRNOS = (1045, 1044, 1698, 1130)
+DENIED_ERRNOS = (1045, 1044, 1698, 1130, 2026)
 CONFLICT_ERRNOS = (1062, 1032, 1060, 1050, 1950, 1146, 1054, 1091)
 CONNECTIONS_PERCENT = 90
 BEHIND_TRANSACTIONS = 1000
