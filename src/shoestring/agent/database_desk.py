@@ -74,12 +74,6 @@ class PromoteWord(StrictWord):
     accept_loss: bool = False
 
 
-class NodeWord(StrictWord):
-    """A word about one node."""
-
-    node: Name
-
-
 class MethodWord(StrictWord):
     """How a copy is to be made."""
 

@@ -76,8 +76,6 @@ class DatabaseSeen:
     semi_sync: bool = False
     semi_sync_on: bool = False
     semi_sync_clients: int = 0
-    waiting_commits: int = 0
-    scheduler: bool = False
     connections: int = 0
     connections_max: int = 0
     replica: ReplicaSeen = field(default_factory=ReplicaSeen)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable
-from pathlib import Path
 
 from shoestring.config.model import Config, Database
 from shoestring.core.database import DatabaseSeen, ReplicaSeen
@@ -27,12 +26,12 @@ DEAD_LOOK_SECONDS = 0.2
 _LOOK = """
 SELECT @@global.read_only AS read_only, @@global.gtid_binlog_pos AS position,
   @@global.gtid_binlog_state AS binlog_state, @@global.gtid_slave_pos AS applied,
-  @@global.rpl_semi_sync_master_enabled AS semi_sync, @@global.event_scheduler AS scheduler,
+  @@global.rpl_semi_sync_master_enabled AS semi_sync,
   @@global.max_connections AS connections_max
 """
 _STATUS = """
 SHOW GLOBAL STATUS WHERE Variable_name IN ('Rpl_semi_sync_master_status',
-  'Rpl_semi_sync_master_clients', 'Rpl_semi_sync_master_wait_sessions', 'Threads_connected')
+  'Rpl_semi_sync_master_clients', 'Threads_connected')
 """
 
 
@@ -155,8 +154,6 @@ def look(sql: Mariadb) -> DatabaseSeen:
         semi_sync=bool(int(now["semi_sync"])),
         semi_sync_on=status.get("Rpl_semi_sync_master_status") == "ON",
         semi_sync_clients=int(status.get("Rpl_semi_sync_master_clients", 0)),
-        waiting_commits=int(status.get("Rpl_semi_sync_master_wait_sessions", 0)),
-        scheduler=now["scheduler"] == "ON",
         connections=int(status.get("Threads_connected", 0)),
         connections_max=int(now["connections_max"]),
         replica=_replica(sql.rows("SHOW ALL SLAVES STATUS")),
@@ -185,8 +182,3 @@ def _replica(rows: list[Row]) -> ReplicaSeen:
         gtid=row["Using_Gtid"] != "No",
         strangers=strangers,
     )
-
-
-def data_directory(sql: Mariadb) -> Path:
-    """Return where the data is; raises SqlError."""
-    return Path(str(sql.value("SELECT @@global.datadir")))
