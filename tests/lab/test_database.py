@@ -459,6 +459,21 @@ def saved_ghosts(host: Host) -> str:
     return host.run(["sh", "-c", pattern]).out
 
 
+def test_a_writer_that_was_alone_comes_back_by_itself(pair: Lab, alpha: Host, beta: Host):
+    """Both lose power, the one with everything last; it alone comes back, and it writes again."""
+    row = -int(time.time())
+    inflict(pair, "power-cut", "beta")
+    wait_until(lambda: query(alpha, "SELECT @@rpl_semi_sync_master_enabled") == "0", WAIT, "alone")
+    query(alpha, f"INSERT INTO lab.ledger (id, node) VALUES ({row}, 'alone')")
+    inflict(pair, "power-cut", "alpha")
+    power_on(alpha)
+    alpha.wait_booted()
+    wait_until(lambda: query(alpha, "SELECT @@read_only") == "0", WAIT, "alpha writes again")
+    settle(pair)
+    assert row in ids(alpha) & ids(beta)
+    assert is_identical(pair)
+
+
 def test_a_full_disk_gives_the_address_and_the_writer_away(pair: Lab, alpha: Host, beta: Host):
     """Alpha's data lies on a small disk, which fills up while eight connections write."""
     shrink = (
