@@ -21,7 +21,7 @@ from shoestring.core.action import (
 )
 from shoestring.core.database import DatabaseSeen, DatabaseState, ReplicaSeen
 from shoestring.core.seen import Seen
-from shoestring.core.snapshot import PEER_FRESH_SECONDS, Snapshot
+from shoestring.core.snapshot import PEER_FRESH_SECONDS, Silence, Snapshot
 from shoestring.database.gtid import covers
 from shoestring.database.role import boot_role
 from tests.simulation.world import STEP, SimNode, World
@@ -53,7 +53,7 @@ class SimDatabase:
     starting_since: float | None = None
     dead_since: float = 0.0
     state: DatabaseState = field(default_factory=DatabaseState)
-    silence: tuple[bool, float] | None = None
+    silence: tuple[Silence, float] | None = None
     gateway_at: float | None = None
 
     def die(self, now: float) -> None:
@@ -250,8 +250,7 @@ class DatabaseWorld(World):
                 mine.state = action.state
                 mine.die(self.now)
             case AskSegment():
-                answers = self.link and self.other(node).powered
-                mine.silence = (not answers, self.now)
+                mine.silence = (self._silence(node, mine), self.now)
                 if node.gateway:
                     mine.gateway_at = self.now
             case Release() | Open() | CloseWrites() | SemiSync() | Follow() | UndoGhosts():
@@ -259,6 +258,14 @@ class DatabaseWorld(World):
                     self._to_mariadb(mine, action)
             case _:
                 super()._act(node, action)
+
+    def _silence(self, node: SimNode, mine: SimDatabase) -> Silence:
+        other = self.other(node)
+        way = node.gateway and other.gateway
+        before, at = mine.silence or (Silence(), 0.0)
+        again = before.peer_answers_by_gateway and at > node.heard_at
+        by_gateway = (way and other.powered and other.agent) or again
+        return Silence(self.link and other.powered, by_gateway)
 
     def _to_mariadb(self, mine: SimDatabase, action: object) -> None:
         match action:

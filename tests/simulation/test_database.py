@@ -37,6 +37,13 @@ def cuts_cable(world: DatabaseWorld, node: SimNode) -> None:
         each.gateway = world.link or each is not node
 
 
+def filters_between_the_nodes(world: DatabaseWorld, _node: SimNode) -> None:
+    """Cut them from each other alone: both go on reaching the gateway, and visitors both."""
+    world.link = not world.link
+    for each in world.nodes.values():
+        each.gateway = True
+
+
 def breaks_web(_world: DatabaseWorld, node: SimNode) -> None:
     node.unhealthy ^= {"web"}
 
@@ -54,6 +61,7 @@ TROUBLES: tuple[Trouble, ...] = (
     hangs_mariadb,
     cuts_power,
     cuts_cable,
+    filters_between_the_nodes,
     breaks_web,
     kills_agent,
     moves,

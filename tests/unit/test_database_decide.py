@@ -18,7 +18,14 @@ from shoestring.core.database import (
 )
 from shoestring.core.decision import CheckMemory, Hand, Memory, VipMemory
 from shoestring.core.seen import Seen, Unseen
-from shoestring.core.snapshot import NodeReport, PromoteRequest, Snapshot, VipReport, VipSeen
+from shoestring.core.snapshot import (
+    NodeReport,
+    PromoteRequest,
+    Silence,
+    Snapshot,
+    VipReport,
+    VipSeen,
+)
 from shoestring.database.decide import decide
 from shoestring.database.problems import problems
 from tests.simulation.world import PAIR
@@ -190,10 +197,13 @@ def test_a_healthy_pair_does_nothing_on_either_side():
         (Case(writes=False, silent=1.0, held=True), []),
         (Case(writes=False, silent=1.0, held=False, memory=SYNCED), []),
         (Case(writes=False, silent=1.0, held=True, memory=DatabaseMemory(synced_at=NOW - 9)), []),
-        (Case(writes=False, silent=1.0, held=True, memory=SYNCED, silence=(True, NOW)),
+        (Case(writes=False, silent=1.0, held=True, memory=SYNCED, silence=(Silence(), NOW)),
          ["KeepState"]),
-        (Case(writes=False, silent=1.0, held=True, memory=SYNCED, silence=(False, NOW)), []),
-        (Case(writes=False, silent=1.0, held=True, memory=SYNCED, silence=(True, NOW),
+        (Case(writes=False, silent=1.0, held=True, memory=SYNCED,
+              silence=(Silence(somebody_answers=True), NOW)), []),
+        (Case(writes=False, silent=1.0, held=True, memory=SYNCED,
+              silence=(Silence(peer_answers_by_gateway=True), NOW)), []),
+        (Case(writes=False, silent=1.0, held=True, memory=SYNCED, silence=(Silence(), NOW),
               gateway_at=NOW - 3), []),
     ],
 )  # fmt: skip
@@ -202,7 +212,7 @@ def test_what_is_due(case: Case, expected: list[str]):
 
 
 def test_a_silent_agent_is_not_replaced_it_could_not_fence_itself():
-    case = Case(writes=False, silent=5.0, held=True, memory=SYNCED, silence=(True, NOW))
+    case = Case(writes=False, silent=5.0, held=True, memory=SYNCED, silence=(Silence(), NOW))
     memory, snapshot = case.made()
     late = replace(memory, vips={"live": VipMemory(held=True, held_since=NOW - 1)})
     assert decide(CONFIG, late, snapshot).actions == ()

@@ -19,6 +19,7 @@ To                         Action      From
 --                         ------      ----
 Anywhere/vrrp              ALLOW       198.51.100.12/vrrp
 7432:7433/tcp              ALLOW       198.51.100.12
+7432/udp                   ALLOW       198.51.100.12
 """
 
 

@@ -15,6 +15,7 @@ from pydantic import Field
 
 from shoestring.agent.control import StrictWord, body_of, parsed
 from shoestring.agent.loop import Loop
+from shoestring.agent.node_work import node_work
 from shoestring.config.model import Config
 from shoestring.core.database import DatabaseState
 from shoestring.core.errors import EngineError, PeerError, ShoestringError, UsageError
@@ -302,16 +303,16 @@ class DatabaseDesk:
         return await self._in_thread(work)
 
     async def _link(self, _body: Mapping[str, object]) -> Answer:
-        """Make the account for this node over there, and point this node's link at it."""
+        """Make the account for this node over there, and point this node's link at it.
+
+        A certificate that is not the pairing's, or is soon to expire, is made anew before.
+        """
+        if await asyncio.to_thread(tls.is_stale, IDENTITY):
+            await node_work("certificates", {})
         password = link.new_password()
         await self._ask_peer("database-grant", {"password": password}, ASK_SECONDS)
 
         def work(sql: Mariadb) -> Answer:
-            if tls.is_stale(IDENTITY):
-                raise EngineError(
-                    "MariaDB's certificate here is not the one of the pairing",
-                    hint="shoestring apply makes it anew",
-                )
             link.point(sql, self._config, self._node, password)
             return {"linked": True}
 

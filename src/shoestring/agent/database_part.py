@@ -7,7 +7,7 @@ from shoestring.core.action import DatabaseAction
 from shoestring.core.database import DatabaseReport
 from shoestring.core.seen import Seen
 from shoestring.database import state
-from shoestring.database.act import DatabaseActor
+from shoestring.database.act import AskByGateway, DatabaseActor
 from shoestring.database.observe import DatabaseObserver
 from shoestring.system.board import Board
 from shoestring.system.netlink import Netlink
@@ -16,7 +16,9 @@ from shoestring.system.netlink import Netlink
 class DatabasePart:
     """Does nothing where the slice is not turned on."""
 
-    def __init__(self, config: Config, node: str, board: Board, netlink: Netlink) -> None:
+    def __init__(
+        self, config: Config, node: str, board: Board, netlink: Netlink, by_gateway: AskByGateway
+    ) -> None:
         self._config = config
         self._board = board
         self._node = node
@@ -24,7 +26,7 @@ class DatabasePart:
         self._observer: DatabaseObserver | None = None
         if config.database is not None:
             board.database_state = state.load()
-            self._actor = DatabaseActor(config, node, board, netlink)
+            self._actor = DatabaseActor(config, node, board, netlink, by_gateway)
             self._observer = DatabaseObserver(config, node, board, self._something_changes_hands)
 
     async def run(self) -> None:

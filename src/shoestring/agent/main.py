@@ -31,6 +31,7 @@ from shoestring.core.event import Event
 from shoestring.core.platform import DEBIAN
 from shoestring.core.seen import Seen, Unseen
 from shoestring.core.snapshot import PEER_FRESH_SECONDS, NodeReport
+from shoestring.peer.hairpin import Hairpin
 from shoestring.peer.identity import Identity
 from shoestring.peer.link import PeerClient, PeerServer
 from shoestring.system import manifest, nft, places
@@ -48,6 +49,8 @@ DRIFT_SECONDS = 5.0
 CHANGED_SECONDS = 0.5
 UNIT_SECONDS = 1.0
 STATUS_SECONDS = 1.0
+HAIRPIN_VERB = "hairpin-key"
+KEY_SECONDS = 2.0
 
 
 class Agent:
@@ -63,7 +66,10 @@ class Agent:
         interface = config.nodes[self.node].interface
         self.plumbing = Plumbing()
         self.actor = VipActor(config, self.node, self.netlink, self.plumbing)
-        self.database = DatabasePart(config, self.node, self.board, self.netlink)
+        self.hairpin = Hairpin(config, self.node, self.netlink)
+        self.database = DatabasePart(
+            config, self.node, self.board, self.netlink, self.hairpin.answers
+        )
         self.vips = VipObserver(config, self.node, self.netlink, self.board)
         self.lanes = Lanes(self._act, self.vips.nudge, self._failed)
         hash_ = config_hash(text)
@@ -86,6 +92,7 @@ class Agent:
         self._seen: tuple[int, ...] = ()
         self._weight: tuple[object, ...] = ()
         self._written_at = 0.0
+        self._learning: asyncio.Task[None] | None = None
 
     def _client(self) -> PeerClient:
         there = self.config.nodes[self.config.other(self.node)]
@@ -111,6 +118,8 @@ class Agent:
             raise PeerError(f"the peer calls itself {report.node}")
         old = self.board.peer
         self.board.peer = Seen(report, boot_seconds())
+        if not isinstance(old, Seen) or self.hairpin.peer_key is None:
+            self._learn_hairpin_key()
         if (
             not isinstance(old, Seen)
             or old.value.vips != report.vips
@@ -119,6 +128,15 @@ class Agent:
             or database_weighs(old.value.database) != database_weighs(report.database)
         ):
             self.board.nudge()
+
+    def _learn_hairpin_key(self) -> None:
+        if self._learning is None or self._learning.done():
+            self._learning = asyncio.create_task(self._ask_for_hairpin_key())
+
+    async def _ask_for_hairpin_key(self) -> None:
+        with contextlib.suppress(PeerError, ValueError):
+            said = await self._ask_peer(HAIRPIN_VERB, {}, KEY_SECONDS)
+            self.hairpin.peer_key = bytes.fromhex(str(said.get("key")))
 
     def _peer_is_silent(self) -> bool:
         peer = self.board.peer
@@ -130,6 +148,8 @@ class Agent:
         return await self.client.ask(verb, body, timeout_seconds)
 
     async def _for_peer(self, verb: str, body: Mapping[str, object]) -> Mapping[str, object]:
+        if verb == HAIRPIN_VERB:
+            return {"key": self.hairpin.key.hex()}
         done = await self.control.for_peer(verb, body)
         if done is None:
             done = await self.desk.for_peer(verb, body)
@@ -186,6 +206,8 @@ class Agent:
             adverts.open()
             await self.vips.look()
             await server.start()
+            if self._paired:
+                await self.hairpin.open()
             async with asyncio.TaskGroup() as group:
                 if self._paired:
                     await self.server.start(address, self.config.peer.port)
@@ -212,6 +234,7 @@ class Agent:
             adverts.close()
             await self.lanes.drain()
             self.database.close()
+            self.hairpin.close()
             await server.stop()
             await self.server.stop()
             await self.probes.close()

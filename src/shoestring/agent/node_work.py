@@ -1,4 +1,4 @@
-"""What the peer may have done on this node as root: plan, apply and revert, in a unit of their own.
+"""What is done on this node as root, in a unit of its own: plan, apply, revert, certificates.
 
 The agent itself may not write to /etc. It has systemd start the same program with one verb, the
 request on standard input, and passes on what it prints.
@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from shoestring.core.errors import PeerError
 from shoestring.system.run import run_async
 
-VERBS = ("plan", "apply", "revert")
+VERBS = ("plan", "apply", "revert", "certificates")
 LIMIT_SECONDS = 140.0
 
 

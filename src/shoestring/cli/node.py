@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from shoestring.core.errors import ShoestringError
+from shoestring.setup import database_check
 from shoestring.setup.apply import apply_node, revert_node
 from shoestring.setup.plan import PLAN, plan_node
 
@@ -17,7 +18,7 @@ BODY_MAX = 1024 * 1024
 
 
 @click.command("node", hidden=True)
-@click.argument("verb", type=click.Choice(["plan", "apply", "revert"]))
+@click.argument("verb", type=click.Choice(["plan", "apply", "revert", "certificates"]))
 def command(verb: str) -> None:
     """Do one verb of set-up on this node alone."""
     try:
@@ -36,4 +37,6 @@ def _do(verb: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
         return plan
     if verb == "apply":
         return apply_node(str(body["pair_toml"]), str(body["digest"]))
+    if verb == "certificates":
+        return database_check.renew_certificates()
     return revert_node(str(body["backup"]))

@@ -168,7 +168,7 @@ DATABASE_KINDS = (
         Level.CRITICAL,
         "{node} is refused by {other}: {error}",
         "The replication account, its password or a certificate is not what both nodes agreed on.",
-        "shoestring database link makes accounts and links anew",
+        "shoestring database link makes accounts, certificates and links anew",
     ),
     Kind(
         "DB-726",

@@ -141,6 +141,14 @@ Request = MoveRequest | MaintenanceRequest | PromoteRequest | RejoinRequest
 
 
 @dataclass(frozen=True, slots=True)
+class Silence:
+    """Who answers, when the peer is silent: on the segment (ARP), or itself by the gateway."""
+
+    somebody_answers: bool = False
+    peer_answers_by_gateway: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """What the observers saw last; the only thing that `decide` learns of the world."""
 
@@ -169,7 +177,7 @@ class Snapshot:
     database_state: DatabaseState = field(default_factory=DatabaseState)
     database_busy: str = ""
     gateway_at: float | None = None
-    silence: Seen[bool] | Unseen = field(default_factory=lambda: Unseen("not asked", 0.0))
+    silence: Seen[Silence] | Unseen = field(default_factory=lambda: Unseen("not asked", 0.0))
     requests: tuple[Request, ...] = ()
 
     def fresh_peer(self) -> NodeReport | None:

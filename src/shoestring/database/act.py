@@ -7,10 +7,10 @@ other one is taken.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
-from shoestring.config.model import Config, GatewayCheck
+from shoestring.config.model import Config
 from shoestring.core.action import (
     AskSegment,
     CloseWrites,
@@ -27,6 +27,7 @@ from shoestring.core.database import DatabaseState
 from shoestring.core.errors import EngineError
 from shoestring.core.platform import DEBIAN
 from shoestring.core.seen import Seen
+from shoestring.core.snapshot import Silence
 from shoestring.database import clients, ghosts, state
 from shoestring.database.follow import follow
 from shoestring.database.observe import look
@@ -35,6 +36,7 @@ from shoestring.database.render import CUT_TABLE, cut_table
 from shoestring.system import nft, segment
 from shoestring.system.board import Board
 from shoestring.system.clock import boot_seconds
+from shoestring.system.gateway import gateway_of
 from shoestring.system.mariadb import Mariadb, SqlError
 from shoestring.system.netlink import Netlink
 from shoestring.system.run import run_async
@@ -45,12 +47,18 @@ SEGMENT_TRIES = 2
 SEGMENT_SECONDS = 0.12
 
 
+AskByGateway = Callable[[], Awaitable[bool]]
+
+
 class DatabaseActor:
     """Opens, closes, follows, undoes, fences; keeps the state before it acts on it."""
 
-    def __init__(self, config: Config, node: str, board: Board, netlink: Netlink) -> None:
+    def __init__(
+        self, config: Config, node: str, board: Board, netlink: Netlink, by_gateway: AskByGateway
+    ) -> None:
         assert config.database is not None
         self._config = config
+        self._by_gateway = by_gateway
         self._node = node
         self._board = board
         self._netlink = netlink
@@ -151,7 +159,10 @@ class DatabaseActor:
         await run_async(argv, timeout_seconds=4)
 
     async def _ask_segment(self) -> None:
-        """Ask for the silent node, for the address, and for the gateway, all at once."""
+        """Ask for the silent node, for the address, and for the gateway, all at once.
+
+        And, where the gateway is there, the silent node by way of it.
+        """
         interface = self._config.nodes[self._node].interface
         hardware = await self._netlink.hardware_address(interface)
         here = await self._netlink.addresses()
@@ -161,24 +172,27 @@ class DatabaseActor:
         wanted += [
             str(a.ip) for a in self._config.vips[self._config.writer_vip].address if a.version == 4
         ]
-        gateway = await self._gateway(interface)
+        gateway = await gateway_of(self._config, self._netlink, interface)
         asked = [_answers(interface, hardware, None, target) for target in wanted]
         if gateway is not None:
             asked.append(_answers(interface, hardware, own, gateway))
-        answers = await asyncio.gather(*asked)
+        by_gateway, *answers = await asyncio.gather(self._by_gateway(), *asked)
         now = boot_seconds()
         if gateway is not None and answers[-1]:
             self._board.gateway_at = now
-        self._board.silence = Seen(not any(answers[: len(wanted)]), now)
+        silence = Silence(any(answers[: len(wanted)]), by_gateway or self._answered_by_gateway)
+        self._board.silence = Seen(silence, now)
         self._board.nudge()
 
-    async def _gateway(self, interface: str) -> str | None:
-        found = [c for c in self._config.checks.values() if isinstance(c, GatewayCheck)]
-        if not found or found[0].gateway == "none":
-            return None
-        if found[0].gateway != "auto":
-            return found[0].gateway
-        return await self._netlink.default_gateway(interface)
+    @property
+    def _answered_by_gateway(self) -> bool:
+        """Tell whether the peer has answered by the gateway before, in this same silence.
+
+        Then it lived when the cut was there already, and may have gone on alone since.
+        """
+        before = self._board.silence
+        this_time = isinstance(before, Seen) and before.at > self._board.peer.at
+        return isinstance(before, Seen) and this_time and before.value.peer_answers_by_gateway
 
 
 async def _answers(interface: str, hardware: bytes, source: str | None, target: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from shoestring.config.model import Config
-from shoestring.core.database import DatabaseHealth, DatabaseSeen
+from shoestring.core.database import DatabaseHealth, DatabaseSeen, ReplicaSeen
 from shoestring.core.decision import Memory
 from shoestring.core.event import Event
 from shoestring.core.seen import Seen
@@ -16,6 +16,7 @@ from shoestring.database.report import silent_refusal
 
 PURGED_ERRNO = 1236
 DENIED_ERRNOS = (1045, 1044, 1698, 1130, 2026)
+HUNG_UP_ERRNO, HUNG_UP_AT = 2013, "authorization packet"
 CONFLICT_ERRNOS = (1062, 1032, 1060, 1050, 1950, 1146, 1054, 1091)
 CONNECTIONS_PERCENT = 90
 BEHIND_TRANSACTIONS = 1000
@@ -134,7 +135,7 @@ def _stopped(look: Look, seen: DatabaseSeen) -> Iterator[Event]:
         return  # the link back asks for what the replica has not yet: it is tried again
     elif link.io_errno == PURGED_ERRNO:
         yield Event("DB-720", {"node": node, "other": look.other, "error": link.io_error[:300]})
-    elif link.io_errno in DENIED_ERRNOS and link.io != "Yes":
+    elif _is_denied(look, link) and link.io != "Yes":
         yield Event("DB-725", {"node": node, "other": look.other, "error": link.io_error[:300]})
     elif link.io_errno and link.io != "Yes" and look.peer is not None and look.peer.alive:
         facts = {"node": node, "errno": str(link.io_errno), "error": link.io_error[:300]}
@@ -143,6 +144,13 @@ def _stopped(look: Look, seen: DatabaseSeen) -> Iterator[Event]:
         half = "receiver" if link.io == "No" else "applier"
         facts = {"node": node, "errno": "0", "error": f"its {half} was stopped by hand"}
         yield Event("DB-707", dict(facts))
+
+
+def _is_denied(look: Look, link: ReplicaSeen) -> bool:
+    """Tell whether the other server refuses this one: a wrong certificate is hung up on."""
+    alive = look.peer is not None and look.peer.alive is True
+    hung_up = link.io_errno == HUNG_UP_ERRNO and HUNG_UP_AT in link.io_error
+    return link.io_errno in DENIED_ERRNOS or (hung_up and alive)
 
 
 def _health(look: Look, health: DatabaseHealth) -> Iterator[Event]:

@@ -78,7 +78,11 @@ def silent_refusal(look: Look) -> str:
     if look.agent_was_silent_before:
         return f"{look.other}'s agent was silent already, so nothing stops its MariaDB there"
     silence = look.snapshot.silence
-    if isinstance(silence, Seen) and not silence.value:
+    if isinstance(silence, Seen) and silence.value.peer_answers_by_gateway:
+        return (
+            f"{look.other} answers by way of the gateway: the nodes alone are cut from each other"
+        )
+    if isinstance(silence, Seen) and silence.value.somebody_answers:
         return f"somebody answers for {look.other} or for the address"
     if not look.gateway_answers:
         return "no gateway answers here, so it may be this node that is cut off"

@@ -10,9 +10,12 @@ from dataclasses import dataclass
 from shoestring.core.errors import CommandError, LabError
 from shoestring.lab.hosts import Host, wait_until
 from shoestring.lab.labs import Lab
+from shoestring.lab.place import NAMES
+from shoestring.system.run import run
 
 BUSY_PROCESSES = 8
 BUSY_SECONDS_MAX = 180
+FILTER_TABLE = "lab_filter"
 UNITS = ("apache2", "mariadb", "keepalived", "shoestring-agent")
 
 
@@ -38,6 +41,32 @@ def _cut_cable(host: Host) -> None:
 def plug_cable(host: Host) -> None:
     """Plug the cable in again."""
     host.ip("link", "set", host.place.port(host.node), "master", host.place.bridge)
+
+
+def _filter_between_nodes(host: Host) -> None:
+    """Have the switch carry nothing between the two hosts; both go on reaching all others."""
+    ports = ", ".join(host.place.port(node) for node in NAMES)
+    rule = f"iifname {{ {ports} }} oifname {{ {ports} }} drop"
+    chain = f"chain forward {{\ntype filter hook forward priority 0;\n{rule}\n}}"
+    _switch_rules(host, f"table bridge {FILTER_TABLE} {{\n{chain}\n}}\n")
+
+
+def unfilter(host: Host) -> None:
+    """Have the switch carry everything again."""
+    _switch_rules(host, f"table bridge {FILTER_TABLE}\ndelete table bridge {FILTER_TABLE}\n")
+
+
+def _switch_rules(host: Host, text: str) -> None:
+    run(["ip", "netns", "exec", host.place.namespace, "nft", "-f", "-"], stdin=text)
+
+
+def _cut_gateway(host: Host) -> None:
+    host.ip("link", "set", "visitors", "nomaster")
+
+
+def plug_gateway(host: Host) -> None:
+    """Plug the gateway in again, and everybody behind it."""
+    host.ip("link", "set", "visitors", "master", host.place.bridge)
 
 
 def power_on(host: Host) -> None:
@@ -79,6 +108,8 @@ FAULTS: Mapping[str, Fault] = {
     "mariadb-hang": Fault("MariaDB hangs", _systemctl("kill", "--signal=STOP", "mariadb")),
     "mariadb-kill": Fault("MariaDB is killed", _systemctl("kill", "--signal=KILL", "mariadb")),
     "cable-cut": Fault("the network cable is cut", _cut_cable),
+    "filter": Fault("a switch filters between the two nodes", _filter_between_nodes),
+    "gateway-cut": Fault("the gateway loses its cable", _cut_gateway),
     "power-cut": Fault("the power is cut", Host.power_off),
     "keepalived-kill": Fault("both keepalived processes are killed", _kill_keepalived),
     "agent-kill": Fault(
@@ -103,6 +134,8 @@ def heal_all(lab: Lab) -> None:
         wait_until(host.is_booted, 60, f"{host.node} has booted")
         with contextlib.suppress(CommandError):
             plug_cable(host)
+            plug_gateway(host)
+            unfilter(host)
         heal_host(host)
 
 

@@ -144,6 +144,8 @@ class Lab:
             *_words(f"-n {place.visitors} address add {GATEWAY6}/64 dev eth0 nodad"),
         ):
             run(["ip", *words])
+        for setting in ("net.ipv4.ip_forward=1", "net.ipv4.conf.all.send_redirects=1"):
+            run(["ip", "netns", "exec", place.visitors, "sysctl", "--quiet", "--write", setting])
 
     def _forward(self) -> None:
         """Forward a port of 127.0.0.1 to the live address, for a look with a browser."""

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 
+from shoestring.config.load import in_force, load
 from shoestring.config.model import Config
-from shoestring.core.errors import CommandError
+from shoestring.core.errors import CommandError, EngineError
 from shoestring.core.platform import Platform
 from shoestring.database import tls
 from shoestring.peer.identity import IDENTITY
 from shoestring.system.mariadb import Mariadb, SqlError
+from shoestring.system.netlink import Netlink, once
 from shoestring.system.run import run
+from shoestring.system.who import own_node
 
 OLDEST = (10, 11)
 _VERSION = re.compile(r"\bVer (\d+)\.(\d+)\.(\d+)(-MariaDB)?")
@@ -64,3 +67,17 @@ def must_restart(changed: set[str]) -> bool:
 def make_certificates(config: Config, node: str) -> None:
     """Make this node's certificate for MariaDB, signed by its pairing; raises CommandError."""
     tls.make(IDENTITY, [str(address) for address in config.nodes[node].address])
+
+
+def renew_certificates() -> dict[str, object]:
+    """Make this node's certificate anew where it is absent, foreign or old; have MariaDB read it.
+
+    Raises CommandError, EngineError, SqlError.
+    """
+    config = load(in_force())
+    if config.database is None:
+        raise EngineError("pair.toml has no [database]", hint="add it, then shoestring apply")
+    make_certificates(config, own_node(config, once(Netlink.addresses)))
+    with Mariadb(config.database.socket, timeout_seconds=5) as mariadb:
+        mariadb.do("FLUSH LOCAL SSL")  # without LOCAL it would be a transaction of its own
+    return {"renewed": True}

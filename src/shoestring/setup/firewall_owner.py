@@ -43,6 +43,8 @@ def ufw_commands(config: Config, node: str) -> Iterator[Command]:
     for address in _peer_addresses(config, node):
         if address.version == 4:
             yield ("ufw", "allow", "in", "proto", "vrrp", "from", str(address))
+            by_gateway = ("ufw", "allow", "in", "proto", "udp", "from", str(address))
+            yield (*by_gateway, "to", "any", "port", str(config.peer.port))
         link = ("ufw", "allow", "in", "proto", "tcp", "from", str(address))
         yield (*link, "to", "any", "port", ports)
         if config.database is not None:
@@ -52,7 +54,7 @@ def ufw_commands(config: Config, node: str) -> Iterator[Command]:
 def is_in_ufw(command: Command, status: str) -> bool:
     """Tell whether `ufw status` shows the rule of a command."""
     address = command[6]
-    mark = "vrrp" if "vrrp" in command else f"{command[-1]}/tcp"
+    mark = "vrrp" if "vrrp" in command else f"{command[-1]}/{command[4]}"
     return any(mark in line and address in line for line in status.splitlines())
 
 
@@ -62,6 +64,8 @@ def firewalld_commands(config: Config, node: str) -> Iterator[Command]:
     for address in _peer_addresses(config, node):
         source = f'rule family="ipv{address.version}" source address="{address}"'
         opened = ['protocol value="vrrp"', f'port port="{ports}" protocol="tcp"']
+        if address.version == 4:
+            opened.append(f'port port="{config.peer.port}" protocol="udp"')
         if config.database is not None:
             opened.append(f'port port="{config.database.port}" protocol="tcp"')
         for what in opened:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from shoestring.core.database import DatabaseHealth, DatabaseSeen, DatabaseState
 from shoestring.core.seen import Seen, Unseen
-from shoestring.core.snapshot import Advert, CheckSeen, NodeReport, VipSeen
+from shoestring.core.snapshot import Advert, CheckSeen, NodeReport, Silence, VipSeen
 
 
 @dataclass
@@ -33,7 +33,7 @@ class Board:
     database_state: DatabaseState = field(default_factory=DatabaseState)
     database_busy: str = ""
     gateway_at: float | None = None
-    silence: Seen[bool] | Unseen = field(default_factory=lambda: Unseen("not asked", 0.0))
+    silence: Seen[Silence] | Unseen = field(default_factory=lambda: Unseen("not asked", 0.0))
     nudged: asyncio.Event = field(default_factory=asyncio.Event)
 
     def nudge(self) -> None:

@@ -24,6 +24,8 @@ SOL_PACKET = 263
 PACKET_ADD_MEMBERSHIP = 1
 PACKET_MR_ALLMULTI = 2
 VRRP_PROTOCOL = 112
+UDP_PROTOCOL = 17
+HOPS = 64
 FRAME_MAX = 2048
 
 
@@ -66,6 +68,31 @@ def announce(interface: str, hardware: bytes, addresses: list[str]) -> None:
         sock.bind((interface, 0))
         for address in addresses:
             sock.send(announcement(hardware, ip_address(address)))
+
+
+def send(interface: str, frame: bytes) -> None:
+    """Send one frame on an interface; raises OSError."""
+    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as sock:
+        sock.bind((interface, 0))
+        sock.send(frame)
+
+
+def ip_frame(source: bytes, target: bytes, packet: bytes) -> bytes:
+    """Return the frame that carries an IPv4 packet from one MAC address to another."""
+    return target + source + struct.pack("!H", ETH_P_IP) + packet
+
+
+def udp_packet(source: IPv4Address, target: IPv4Address, port: int, data: bytes) -> bytes:
+    """Return an IPv4 packet with one UDP datagram, from and to one port (RFC 791, RFC 768).
+
+    The datagram has no checksum of its own, which UDP over IPv4 allows.
+    """
+    length = 8 + len(data)
+    datagram = struct.pack("!HHHH", port, port, length, 0) + data
+    head = struct.pack("!BBHHHBBH", 0x45, 0, 20 + length, 0, 0, HOPS, UDP_PROTOCOL, 0)
+    checksum = _internet_checksum(head + source.packed + target.packed)
+    head = head[:10] + struct.pack("!H", checksum) + source.packed + target.packed
+    return head + datagram
 
 
 def question(hardware: bytes, source: str | None, target: str) -> bytes:

@@ -1,0 +1,129 @@
+"""Two nodes cut from each other while both have clients: one of them at most answers commits."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from shoestring.database.look import GATEWAY_KNOWN_SECONDS
+from shoestring.lab.database_drill import (
+    fresh_number,
+    ids,
+    is_identical,
+    on_the_host,
+    query,
+    settle,
+    through_the_address,
+    writing,
+)
+from shoestring.lab.faults import inflict
+from shoestring.lab.hosts import Host, wait_until
+from shoestring.lab.labs import Lab
+from shoestring.lab.place import LIVE
+from tests.lab.database.words import WAIT, query_fails, wait_for
+
+pytestmark = pytest.mark.lab
+SEMI_SYNC_SECONDS = 10.0
+
+
+def test_a_writer_that_is_cut_off_stops_before_semi_sync_gives_up(pair: Lab, alpha: Host):
+    """Clients on both sides of the cut: those on the writer's own side get no answer any more."""
+    first = fresh_number()
+    local = on_the_host(alpha, first + 8, "--connections", "1", "--patience", "20")
+    with writing(through_the_address(pair, first)) as outside, writing(local) as inside:
+        time.sleep(1)
+        cut = time.monotonic()
+        inflict(pair, "cable-cut", "alpha")
+        wait_until(lambda: query_fails(alpha), 10, "alpha's MariaDB is stopped")
+        assert time.monotonic() - cut < 10
+        time.sleep(max(0.0, cut + 12 - time.monotonic()))
+        outside.end()
+        inside.end()
+    settle(pair)
+    rows = ids(pair.hosts["alpha"]) & ids(pair.hosts["beta"])
+    assert [at - cut for _, at in inside.acknowledged if at > cut + 0.1] == []
+    assert max(at for _, at in outside.acknowledged) > cut + 5, "the other side goes on"
+    for ledger in (outside, inside):
+        assert {row for row, _ in ledger.acknowledged} <= rows
+    assert is_identical(pair)
+
+
+def test_cut_from_each_other_alone_the_holder_goes_on_and_the_other_never_writes(
+    pair: Lab, alpha: Host, beta: Host
+):
+    """Both reach the gateway. Beta takes the address for its side, and learns that alpha lives."""
+    first = fresh_number()
+    with (
+        writing(through_the_address(pair, first)) as outside,
+        writing(on_the_host(alpha, first + 8, "--connections", "1", "--patience", "20")) as here,
+        writing(on_the_host(beta, first + 9, "--connections", "1", "--patience", "20")) as there,
+    ):
+        time.sleep(1)
+        cut = time.monotonic()
+        inflict(pair, "filter", "alpha")
+        wait_until(lambda: beta.holds(LIVE), WAIT, "both hold the address")
+        wait_for(beta, "DB-704")
+        assert "by way of the gateway" in " ".join(beta.run(["shoestring", "status"]).out.split())
+        time.sleep(max(0.0, cut + SEMI_SYNC_SECONDS + 2 - time.monotonic()))
+        for ledger in (outside, here, there):
+            ledger.end()
+        assert query(beta, "SELECT @@read_only") == "1"
+    assert there.acknowledged == []
+    assert max(at for _, at in here.acknowledged) > cut + SEMI_SYNC_SECONDS
+    settle(pair)
+    rows = ids(pair.hosts["alpha"]) & ids(pair.hosts["beta"])
+    for ledger in (outside, here):
+        assert {row for row, _ in ledger.acknowledged} <= rows
+    assert is_identical(pair)
+
+
+def test_without_any_gateway_the_holder_goes_on_and_the_other_never_writes(
+    pair: Lab, alpha: Host, beta: Host
+):
+    """The gateway has been away for longer than it is remembered when the nodes are cut apart."""
+    first = fresh_number()
+    inflict(pair, "gateway-cut", "alpha")
+    time.sleep(GATEWAY_KNOWN_SECONDS + 1)
+    with (
+        writing(on_the_host(alpha, first, "--connections", "1", "--patience", "20")) as here,
+        writing(on_the_host(beta, first + 1, "--connections", "1", "--patience", "20")) as there,
+    ):
+        time.sleep(1)
+        cut = time.monotonic()
+        inflict(pair, "filter", "alpha")
+        wait_for(beta, "DB-704")
+        time.sleep(max(0.0, cut + SEMI_SYNC_SECONDS + 2 - time.monotonic()))
+        for ledger in (here, there):
+            ledger.end()
+        assert query(beta, "SELECT @@read_only") == "1"
+    assert there.acknowledged == []
+    assert max(at for _, at in here.acknowledged) > cut + SEMI_SYNC_SECONDS
+    settle(pair)
+    assert {row for row, _ in here.acknowledged} <= ids(alpha) & ids(beta)
+    assert is_identical(pair)
+
+
+def test_a_switch_that_dies_stops_the_writer_and_makes_no_second_one(
+    pair: Lab, alpha: Host, beta: Host
+):
+    """Neither hears anybody any more: no node can know which side still has visitors."""
+    first = fresh_number()
+    with (
+        writing(on_the_host(alpha, first, "--connections", "1", "--patience", "20")) as here,
+        writing(on_the_host(beta, first + 1, "--connections", "1", "--patience", "20")) as there,
+    ):
+        time.sleep(1)
+        cut = time.monotonic()
+        inflict(pair, "gateway-cut", "alpha")
+        inflict(pair, "filter", "alpha")
+        wait_until(lambda: query_fails(alpha), SEMI_SYNC_SECONDS, "alpha's MariaDB is stopped")
+        time.sleep(max(0.0, cut + SEMI_SYNC_SECONDS + 2 - time.monotonic()))
+        for ledger in (here, there):
+            ledger.end()
+        assert query(beta, "SELECT @@read_only") == "1"
+    assert there.acknowledged == []
+    assert [at - cut for _, at in here.acknowledged if at > cut + 0.1] == []
+    settle(pair)
+    assert {row for row, _ in here.acknowledged} <= ids(alpha) & ids(beta)
+    assert is_identical(pair)

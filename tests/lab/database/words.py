@@ -1,0 +1,54 @@
+"""What the tests of the database say and ask."""
+
+from __future__ import annotations
+
+import json
+
+from shoestring.lab.database_drill import (
+    query,
+)
+from shoestring.lab.hosts import Host, wait_until
+
+WAIT = 20.0
+
+
+def codes(host: Host) -> set[str]:
+    return {problem["code"] for problem in host.status().get("problems", [])}
+
+
+def wait_for(host: Host, code: str) -> None:
+    wait_until(lambda: code in codes(host), WAIT, f"{host.node} says {code}")
+
+
+def wait_without(host: Host, code: str) -> None:
+    wait_until(lambda: code not in codes(host), WAIT, f"{host.node} says {code} no longer")
+
+
+def caught_up(alpha: Host, beta: Host) -> None:
+    position = query(alpha, "SELECT @@global.gtid_binlog_pos")
+    assert query(beta, f"SELECT MASTER_GTID_WAIT('{position}', 10)") == "0"
+
+
+def verify(host: Host) -> dict[str, object]:
+    said = host.run(["shoestring", "database", "verify", "--json"], check=False)
+    found: dict[str, object] = json.loads(said.out)
+    assert found.get("same_position"), found
+    return found
+
+
+def query_fails(host: Host) -> bool:
+    return host.run(["mariadb", "-e", "DO 1"], check=False).code != 0
+
+
+def write_on_the_replica(alpha: Host, beta: Host, *statements: str) -> None:
+    """Write on beta while alpha does not listen: the ring would carry it over, and all be well."""
+    alpha.run(["systemctl", "stop", "shoestring-agent"])
+    query(alpha, "STOP SLAVE")
+    for statement in statements:
+        query(beta, statement)
+    alpha.run(["systemctl", "start", "shoestring-agent"])
+
+
+def saved_ghosts(host: Host) -> str:
+    pattern = "cat /var/lib/shoestring/database/ghosts/*/ghosts.sql"
+    return host.run(["sh", "-c", pattern]).out
