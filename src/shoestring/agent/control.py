@@ -156,7 +156,7 @@ class ControlServer:
         self._status = status
         self._ask_peer = ask_peer
         self._under_way = 0
-        middlewares = [self._counted, _as_json]
+        middlewares = [self._counted, as_json]
         app = web.Application(client_max_size=REQUEST_MAX, middlewares=middlewares)
         app.router.add_get("/status", self._get_status)
         app.router.add_post("/move", self._post_move)
@@ -216,7 +216,7 @@ async def body_of(request: web.Request) -> object:
 
 
 @web.middleware
-async def _as_json(request: web.Request, handler: Handler) -> web.StreamResponse:
+async def as_json(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Turn what went wrong into a sentence; the agent itself goes on."""
     try:
         return await handler(request)

@@ -11,6 +11,9 @@ from shoestring.core.snapshot import NodeReport, Snapshot
 from shoestring.database.decide import decide as decide_database
 from shoestring.database.problems import problems as database_problems
 from shoestring.database.report import report as database_report
+from shoestring.site.decide import decide as decide_site
+from shoestring.site.decide import problems as site_problems
+from shoestring.site.decide import report as site_report
 from shoestring.vip.decide import decide as decide_vips
 from shoestring.vip.report import report as vip_report
 
@@ -19,28 +22,39 @@ def decide(config: Config, memory: Memory, snapshot: Snapshot) -> Decision:
     """Return what to remember, do and tell."""
     database = decide_database(config, memory, snapshot)
     vips = decide_vips(config, database.memory, snapshot)
-    now = database_problems(config, vips.memory, snapshot)
+    site = decide_site(config, vips.memory, snapshot)
+    now = database_problems(config, site.memory, snapshot)
     raised = tuple(_key(event) for event in now)
-    new = tuple(event for event in now if _key(event) not in memory.database_raised)
+    new = [event for event in now if _key(event) not in memory.database_raised]
+    site_now = tuple(site_problems(config, snapshot))
+    site_raised = tuple(_key(event) for event in site_now)
+    new += [event for event in site_now if _key(event) not in memory.site_raised]
     return Decision(
-        replace(vips.memory, database_raised=raised),
-        (*database.actions, *vips.actions),
-        (*database.events, *vips.events, *new),
+        replace(site.memory, database_raised=raised, site_raised=site_raised),
+        (*database.actions, *vips.actions, *site.actions),
+        (*database.events, *vips.events, *site.events, *new),
     )
 
 
 def _key(event: Event) -> str:
     """Return what makes a problem the same one in the next tick: what is wrong, not how much."""
     facts = event.facts
-    return ":".join([event.code, *(str(facts[k]) for k in ("errno", "what") if k in facts)])
+    return ":".join(
+        [
+            event.code,
+            *(str(facts[k]) for k in ("errno", "what", "branch", "environment") if k in facts),
+        ]
+    )
 
 
 def report(config: Config, memory: Memory, snapshot: Snapshot) -> NodeReport:
     """Return this node's report of all slices."""
     found = vip_report(config, memory, snapshot)
-    told = tuple((e.code, e.sentence()) for e in database_problems(config, memory, snapshot))
+    now = (*database_problems(config, memory, snapshot), *site_problems(config, snapshot))
+    told = tuple((e.code, e.sentence()) for e in now)
     return replace(
         found,
         problems=(*found.problems, *told),
         database=database_report(config, memory, snapshot),
+        site=site_report(config, snapshot),
     )

@@ -119,6 +119,7 @@ class Loop:
             database_busy=board.database_busy,
             gateway_at=board.gateway_at,
             silence=board.silence,
+            site=board.site,
             requests=requests,
         )
 

@@ -21,11 +21,12 @@ from shoestring.agent.lanes import Lanes
 from shoestring.agent.loop import LOG, REPORT, Here, Loop
 from shoestring.agent.node_work import node_work
 from shoestring.agent.pairing import Pairing
+from shoestring.agent.site_part import SitePart
 from shoestring.agent.stopped import clear_left_overs
 from shoestring.agent.store import Store
 from shoestring.config.load import config_hash, in_force, parse, read_text
 from shoestring.config.model import Config, MariadbCheck
-from shoestring.core.action import Action, DatabaseAction
+from shoestring.core.action import Action, DatabaseAction, SiteAction
 from shoestring.core.errors import PeerError, ShoestringError
 from shoestring.core.event import Event
 from shoestring.core.platform import DEBIAN
@@ -84,9 +85,9 @@ class Agent:
         self.client = self._client()
         self.control = Control(config, self.node, self.loop, self.board, self._ask_peer)
         self.desk = DatabaseDesk(config, self.node, self.board, self.loop, self._ask_peer)
-        self.control_server = ControlServer(
-            self.control, self.status, self._ask_peer, self.desk.routes()
-        )
+        self.site = SitePart(config, self.board, self.loop)
+        routes = [*self.desk.routes(), *self.site.routes()]
+        self.control_server = ControlServer(self.control, self.status, self._ask_peer, routes)
         self._hash = hash_
         self._paired = self.identity.is_paired
         self._seen: tuple[int, ...] = ()
@@ -107,6 +108,8 @@ class Agent:
     async def _act(self, action: Action) -> None:
         if isinstance(action, DatabaseAction):
             await self.database.act(action)
+        elif isinstance(action, SiteAction):
+            await self.site.act(action)
         else:
             await self.actor.act(action)
 
@@ -153,6 +156,8 @@ class Agent:
         done = await self.control.for_peer(verb, body)
         if done is None:
             done = await self.desk.for_peer(verb, body)
+        if done is None:
+            done = await self.site.for_peer(verb, body)
         return await node_work(verb, body) if done is None else done
 
     def _publish(self, report: NodeReport) -> None:
@@ -175,6 +180,7 @@ class Agent:
             "pair": self.config.pair.name,
             "node": self.node,
             "nodes": list(self.config.nodes),
+            "site": self.config.site is not None,
             "writer_vip": self.config.writer_vip if self.config.database else None,
             "vips": {
                 name: {"address": [str(a) for a in vip.address], "prefer": vip.prefer}
@@ -214,16 +220,20 @@ class Agent:
                     group.create_task(self.client.run())
                 else:
                     self.board.lose_peer("it has not joined yet (shoestring invite)")
-                group.create_task(watch(self.vips.nudge))
-                group.create_task(self.vips.run())
-                group.create_task(keepalived.run())
-                group.create_task(self._watch_fifo(fifo))
-                group.create_task(self._probe_hook())
-                group.create_task(self._watch_drift())
-                group.create_task(self._watch_services())
-                group.create_task(pairing.run())
-                group.create_task(self.database.run())
-                group.create_task(self.desk.run())
+                for observer in (
+                    watch(self.vips.nudge),
+                    self.vips.run(),
+                    keepalived.run(),
+                    self._watch_fifo(fifo),
+                    self._probe_hook(),
+                    self._watch_drift(),
+                    self._watch_services(),
+                    pairing.run(),
+                    self.database.run(),
+                    self.desk.run(),
+                    self.site.run(),
+                ):
+                    group.create_task(observer)
                 for runner in self.runners:
                     group.create_task(runner.run())
                 group.create_task(self._ready())
@@ -235,6 +245,7 @@ class Agent:
             await self.lanes.drain()
             self.database.close()
             self.hairpin.close()
+            await self.site.close()
             await server.stop()
             await self.server.stop()
             await self.probes.close()

@@ -8,10 +8,11 @@ import time
 
 import click
 
-from shoestring.cli.client import UnixConnection
 from shoestring.database import state
 from shoestring.database.render import ROLE_FILE
+from shoestring.system.agent_socket import UnixConnection
 from shoestring.system.files import write_file
+from shoestring.system.places import CONTROL_SOCKET
 
 AGENT_SECONDS = 10.0
 PAUSE_SECONDS = 0.1
@@ -40,7 +41,7 @@ def command() -> None:
 
 
 def _ask(waited: float) -> tuple[str, str]:
-    connection = UnixConnection("localhost", connect_seconds=0.2)
+    connection = UnixConnection(CONTROL_SOCKET, connect_seconds=0.2)
     try:
         connection.request("GET", f"/database/role?waited={waited:.1f}")
         answer = json.loads(connection.getresponse().read())

@@ -15,7 +15,7 @@ from shoestring.cli.output import console, json_option, print_json
 from shoestring.core.errors import LabError, UsageError
 from shoestring.lab.drill import drill
 from shoestring.lab.faults import FAULTS, heal_all, inflict
-from shoestring.lab.labs import DATABASE_TOML, Lab, all_labs
+from shoestring.lab.labs import DATABASE_TOML, SITE_TOML, Lab, all_labs
 from shoestring.lab.place import NAMES
 from shoestring.lab.table import results_json, results_table
 
@@ -74,14 +74,16 @@ def command() -> None:
 @command.command("up")
 @lab_option
 @click.option("--database", is_flag=True, help="With MariaDB replicating both ways.")
+@click.option("--site", is_flag=True, help="With the site's repository on both nodes.")
 @json_option
-def _up(name: str, database: bool, as_json: bool) -> None:
+def _up(name: str, database: bool, site: bool, as_json: bool) -> None:
     """Boot both hosts and make them a pair that serves."""
     need_root()
     lab = Lab(name)
     tell = teller()
     built = package()
-    seconds = lab.up(built, tell, DATABASE_TOML if database else "")
+    extra = (DATABASE_TOML if database else "") + (SITE_TOML if site else "")
+    seconds = lab.up(built, tell, extra)
     if as_json:
         print_json({"lab": name, "seconds": seconds, "port": lab.forwarded_port()})
         return

@@ -25,6 +25,7 @@ VERBS = {
     "plan": "shoestring.cli.plan",
     "apply": "shoestring.cli.apply",
     "database": "shoestring.cli.database",
+    "site": "shoestring.cli.site",
     "config": "shoestring.cli.config",
     "lab": "shoestring.cli.lab",
     "agent": "shoestring.cli.agent",
@@ -32,8 +33,9 @@ VERBS = {
     "node": "shoestring.cli.node",
     "database-role": "shoestring.cli.database_role",
     "database-job": "shoestring.cli.database_job",
+    "site-server": "shoestring.cli.site_server",
 }
-HIDDEN = {"agent", "agent-stopped", "node", "database-role", "database-job"}
+HIDDEN = {"agent", "agent-stopped", "node", "database-role", "database-job", "site-server"}
 
 
 class Verbs(click.Group):

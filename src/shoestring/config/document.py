@@ -8,7 +8,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from shoestring.config.model import CHECK_KINDS, Config, Database, Failover, Node, Pair, Peer, Vip
+from shoestring.config.model import CHECK_KINDS, Config, Failover, Node, Pair, Peer, Vip
+from shoestring.config.slices import Database, Site
 
 EXAMPLE = """\
 [pair]
@@ -49,6 +50,8 @@ def _lines(config: Config) -> Iterator[str]:
     yield from _table("peer", config.peer)
     if config.database is not None:
         yield from _table("database", config.database)
+    if config.site is not None:
+        yield from _table("site", config.site)
 
 
 def _table(title: str, table: BaseModel) -> Iterator[str]:
@@ -86,6 +89,7 @@ def reference() -> str:
         "[failover]": Failover,
         "[peer]": Peer,
         "[database]": Database,
+        "[site]": Site,
     }
     parts += [_section(title, model) for title, model in tables.items()]
     parts += [_section(f"[checks.NAME] with {kind}", model) for kind, model in CHECK_KINDS.items()]

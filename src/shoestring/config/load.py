@@ -11,7 +11,8 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from shoestring.config.model import CHECK_KINDS, Config, Database, Failover, Node, Pair, Peer, Vip
+from shoestring.config.model import CHECK_KINDS, Config, Failover, Node, Pair, Peer, Vip
+from shoestring.config.slices import Database, Site
 from shoestring.core.errors import ConfigError, Problem
 
 PAIR_FILE = Path("/etc/shoestring/pair.toml")
@@ -25,6 +26,7 @@ _TABLES: Mapping[str, type[BaseModel]] = {
     "failover": Failover,
     "peer": Peer,
     "database": Database,
+    "site": Site,
 }
 
 

@@ -12,25 +12,20 @@ from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Discriminator,
     Field,
-    StringConstraints,
     Tag,
     ValidationInfo,
     field_validator,
     model_validator,
 )
 
+from shoestring.config.slices import Database, Site
+from shoestring.config.table import InterfaceName, Name, Seconds, Table, UserName
+
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 IPInterface = ipaddress.IPv4Interface | ipaddress.IPv6Interface
-
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,30}$")]
-InterfaceName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,15}$")]
-UserName = Annotated[str, StringConstraints(pattern=r"^[a-z_][a-z0-9_-]{0,31}$")]
-Seconds = Annotated[float, Field(gt=0, le=3600)]
 
 
 def _as_list(value: object) -> object:
@@ -59,12 +54,6 @@ NodeAddress = Annotated[
 VipAddress = Annotated[
     IPInterface, BeforeValidator(lambda v: _vip_address(v) if isinstance(v, str) else v)
 ]
-
-
-class Table(BaseModel):
-    """A table of pair.toml: frozen, strict, unknown keys are errors."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
 
 
 class Pair(Table):
@@ -345,56 +334,6 @@ class Peer(Table):
     )
 
 
-class Database(Table):
-    """MariaDB on both nodes, replicating both ways. The table's presence turns it on."""
-
-    vip: Name | None = Field(
-        default=None, description="The VIP whose holder writes. Without it: the first VIP."
-    )
-    writer: Literal["holder", "both"] = Field(
-        default="holder",
-        description='"holder": the node that holds the VIP writes, the other is read-only. '
-        '"both": both write; two writes to one row are then not noticed by replication at all, '
-        "the values differ silently until verify finds them. For applications whose nodes own "
-        "their rows.",
-    )
-    port: int = Field(default=3306, ge=1024, le=65535, description="MariaDB's TCP port.")
-    socket: str = Field(
-        default="/run/mysqld/mysqld.sock",
-        pattern=r"^/[^\s]{1,100}$",
-        description="MariaDB's socket; root logs in there without a password.",
-    )
-    sync_timeout_seconds: float = Field(
-        default=10,
-        ge=10,
-        le=120,
-        description="How long a commit waits for the other node before MariaDB gives up and goes "
-        "on alone. Fencing and promotion have to be over by then, so 10 is the least.",
-    )
-    move_wait_seconds: float = Field(
-        default=3,
-        ge=0.5,
-        le=60,
-        description="How long a planned move waits for running statements and for the other node "
-        "to catch up before it is undone.",
-    )
-    behind_seconds: float = Field(
-        default=30, ge=1, le=86400, description="A replica further behind than this is told."
-    )
-    disk_free_percent: float = Field(
-        default=5,
-        ge=0,
-        le=100,
-        description="Less free space than this under the data, and the node is not fit.",
-    )
-    verify_interval_seconds: float = Field(
-        default=86400,
-        ge=0,
-        le=31 * 86400,
-        description="How often both nodes are compared without being asked; 0 is never.",
-    )
-
-
 def _default_checks() -> dict[str, AnyCheck]:
     return {"web": HttpCheck(http="/")}
 
@@ -422,6 +361,9 @@ class Config(Table):
     peer: Peer = Field(default_factory=Peer)
     database: Database | None = Field(
         default=None, description="Turns MariaDB's replication on; [database] alone is enough."
+    )
+    site: Site | None = Field(
+        default=None, description="Turns the site's repository on; [site] alone is enough."
     )
 
     @field_validator("nodes")
@@ -459,6 +401,28 @@ class Config(Table):
         if database is not None and vips and (database.vip or next(iter(vips))) not in vips:
             raise ValueError(f"vip to be one of {', '.join(vips)}; found {database.vip!r}")
         return database
+
+    @field_validator("site")
+    @classmethod
+    def _site_fits(cls, site: Site | None, info: ValidationInfo) -> Site | None:
+        vips = info.data.get("vips", {})
+        for named in (site.live_vip, site.staging_vip) if site is not None and vips else ():
+            if named is not None and named not in vips:
+                raise ValueError(f"VIPs out of {', '.join(vips)}; found {named!r}")
+        if site is not None and site.live_branch == site.staging_branch:
+            raise ValueError("two different branches")
+        if site is not None and set(site.live_ports) & set(site.staging_ports):
+            raise ValueError("live_ports and staging_ports without a common port")
+        return site
+
+    def site_vip(self, environment: str) -> str:
+        """Return the name of the VIP of "live" or "staging"; raises LookupError without [site]."""
+        if self.site is None:
+            raise LookupError("pair.toml has no [site]")
+        names = list(self.vips)
+        if environment == "live":
+            return self.site.live_vip or names[0]
+        return self.site.staging_vip or names[min(1, len(names) - 1)]
 
     @property
     def writer_vip(self) -> str:

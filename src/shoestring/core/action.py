@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from shoestring.core.database import DatabaseState
+from shoestring.core.site import Environment
 from shoestring.core.snapshot import HandMethod
 
 
@@ -143,13 +144,53 @@ class AskSegment:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class Serve:
+    """Have an environment serve what its branch asks for."""
+
+    subject: Environment
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class CarryOver:
+    """Bring the other node up to this node's line of a branch."""
+
+    subject: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class KeepLine:
+    """Have the other node keep this node's line of a branch, beside its own."""
+
+    subject: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class SendKeys:
+    """Give the other node this node's list of developers' keys, which is newer."""
+
+    reason: str
+
+
+SiteAction = Serve | CarryOver | KeepLine | SendKeys
 DatabaseAction = (
     KeepState | Release | Open | CloseWrites | SemiSync | Follow | UndoGhosts | Fence | AskSegment
 )
 VipAction = SetTrackValue | Announce | Receive | HandOver | ReloadKeepalived
-Action = VipAction | DatabaseAction
+Action = VipAction | DatabaseAction | SiteAction
 
-_LONG_SECONDS: Mapping[type[Action], float] = {Open: 3600.0, UndoGhosts: 3600.0, Release: 90.0}
+_LONG_SECONDS: Mapping[type[Action], float] = {
+    Open: 3600.0,
+    UndoGhosts: 3600.0,
+    Release: 90.0,
+    Serve: 120.0,
+    CarryOver: 600.0,
+    KeepLine: 600.0,
+    SendKeys: 30.0,
+}
 _OWN_LANE = (Fence, AskSegment)
 
 
@@ -157,6 +198,8 @@ def resource(action: Action) -> str:
     """Return what an action acts on, for people."""
     if isinstance(action, ReloadKeepalived):
         return "keepalived"
+    if isinstance(action, SiteAction):
+        return "the site"
     return "MariaDB" if isinstance(action, DatabaseAction) else action.vip
 
 
@@ -167,6 +210,8 @@ def lane(action: Action) -> str:
     """
     if isinstance(action, DatabaseAction) and not isinstance(action, _OWN_LANE):
         return "MariaDB"
+    if isinstance(action, SiteAction):
+        return "site"
     return f"{type(action).__name__} {resource(action)}"
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from shoestring.core.action import Action
 from shoestring.core.database import DatabaseMemory
 from shoestring.core.event import Event
+from shoestring.core.site import SiteMemory
 from shoestring.core.snapshot import HandMethod, HandPhase
 
 
@@ -71,6 +72,8 @@ class Memory:
     raised: tuple[str, ...] = ()
     database: DatabaseMemory = field(default_factory=DatabaseMemory)
     database_raised: tuple[str, ...] = ()
+    site: SiteMemory = field(default_factory=SiteMemory)
+    site_raised: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

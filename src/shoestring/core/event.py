@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from shoestring.core.database_events import DATABASE_KINDS
 from shoestring.core.kind import Kind
 from shoestring.core.level import Level
+from shoestring.core.site_events import SITE_KINDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,5 +233,6 @@ CATALOGUE: Mapping[str, Kind] = {
             "df -h /var/lib/shoestring",
         ),
         *DATABASE_KINDS,
+        *SITE_KINDS,
     )
 }

@@ -19,6 +19,7 @@ from shoestring.core.database import (
     DatabaseState,
 )
 from shoestring.core.seen import Seen, Unseen
+from shoestring.core.site import SiteReport, SiteSeen
 
 PEER_FRESH_SECONDS = 1.5
 
@@ -102,6 +103,7 @@ class NodeReport:
     now: float = 0.0
     wall: float = 0.0
     database: DatabaseReport | None = None
+    site: SiteReport | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +180,7 @@ class Snapshot:
     database_busy: str = ""
     gateway_at: float | None = None
     silence: Seen[Silence] | Unseen = field(default_factory=lambda: Unseen("not asked", 0.0))
+    site: Seen[SiteSeen] | Unseen = field(default_factory=lambda: Unseen("not asked yet", 0.0))
     requests: tuple[Request, ...] = ()
 
     def fresh_peer(self) -> NodeReport | None:

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from shoestring.config.model import Database
+from shoestring.config.slices import Database
 from shoestring.core.database import DatabaseHealth
 from shoestring.database.render import REPLICATION_USER, fixed_settings
 from shoestring.system.clock import boot_seconds, wall_seconds

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from shoestring.config.model import Config, Database, GatewayCheck
+from shoestring.config.model import Config, GatewayCheck
+from shoestring.config.slices import Database
 from shoestring.core.database import DatabaseMemory, DatabaseReport, DatabaseSeen, DatabaseState
 from shoestring.core.decision import Memory, VipMemory
 from shoestring.core.seen import Seen

@@ -6,7 +6,8 @@ import asyncio
 import contextlib
 from collections.abc import Callable
 
-from shoestring.config.model import Config, Database
+from shoestring.config.model import Config
+from shoestring.config.slices import Database
 from shoestring.core.database import DatabaseSeen, ReplicaSeen
 from shoestring.core.errors import CommandError
 from shoestring.core.platform import DEBIAN

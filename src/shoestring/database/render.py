@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 
 import jinja2
 
-from shoestring.config.model import Config, Database
+from shoestring.config.model import Config
+from shoestring.config.slices import Database
 from shoestring.core.platform import Platform
 from shoestring.core.rendered import Rendered
 

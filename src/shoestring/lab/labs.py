@@ -24,6 +24,7 @@ Tell = Callable[[str], None]
 PAIR_SECONDS = 40.0
 FORWARD_PORT = 8080
 DATABASE_TOML = "\n[database]\n"
+SITE_TOML = "\n[site]\n"
 
 
 def pair_toml() -> str:

@@ -8,7 +8,7 @@ import os
 import shlex
 import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,6 +58,43 @@ def run(
     except OSError as error:
         raise _cannot_start(argv, error) from error
     return _checked(argv, Result(done.returncode, _text(done.stdout), _text(done.stderr)), check)
+
+
+def run_as(
+    user: str,
+    argv: Sequence[str],
+    *,
+    stdin: bytes = b"",
+    timeout_seconds: float = 30,
+    env: Mapping[str, str] | None = None,
+    fine: Container[int] = (0,),
+) -> bytes:
+    """Run a command as another user, without any group but that user's; return what it printed.
+
+    Raises CommandError when it cannot be started, does not end in time, or ends with a code that
+    is not `fine`.
+    """
+    try:
+        done = subprocess.run(
+            list(argv),
+            input=stdin,
+            capture_output=True,
+            timeout=timeout_seconds,
+            env=_environment(env),
+            check=False,
+            user=user,
+            group=user,
+            extra_groups=[],
+            umask=0o022,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise _too_slow(argv, timeout_seconds) from error
+    except OSError as error:
+        raise _cannot_start(argv, error) from error
+    if done.returncode not in fine:
+        said = Result(done.returncode, _text(done.stdout[-2000:]), _text(done.stderr))
+        _checked(argv, said, check=True)
+    return done.stdout
 
 
 def run_to_file(argv: Sequence[str], path: Path, *, timeout_seconds: float) -> None:

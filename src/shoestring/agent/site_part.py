@@ -1,0 +1,131 @@
+"""The site slice's part of the agent: asks the site's program, has it act, lends it the link."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import aiohttp
+from aiohttp import web
+from pydantic import Field, TypeAdapter
+
+from shoestring.agent.control import StrictWord, body_of, parsed
+from shoestring.agent.loop import Loop
+from shoestring.config.model import Config
+from shoestring.core.action import CarryOver, KeepLine, SendKeys, Serve, SiteAction
+from shoestring.core.errors import EngineError
+from shoestring.core.event import CATALOGUE, Event
+from shoestring.core.seen import Seen, Unseen
+from shoestring.core.site import SiteSeen
+from shoestring.system.board import Board
+from shoestring.system.clock import boot_seconds
+from shoestring.system.places import SITE_SOCKET
+
+LOOK_SECONDS = 2.0
+ANSWER_SECONDS = 600.0
+SEEN_ANSWER_SECONDS = 10.0
+_SEEN: TypeAdapter[SiteSeen] = TypeAdapter(SiteSeen)
+
+
+class EventWord(StrictWord):
+    """An event of the site's program."""
+
+    code: Annotated[str, Field(pattern=r"^SITE-8[0-9]{2}$")]
+    facts: Annotated[dict[str, str], Field(max_length=16)]
+
+
+class SitePart:
+    """Does nothing where the slice is not turned on."""
+
+    def __init__(self, config: Config, board: Board, loop: Loop) -> None:
+        self._on = config.site is not None
+        self._board = board
+        self._loop = loop
+        self._session: aiohttp.ClientSession | None = None
+        self._look_now = asyncio.Event()
+
+    def routes(self) -> list[web.RouteDef]:
+        """Return what the control socket serves."""
+        return [web.post("/site/tell", self._tell)]
+
+    async def run(self) -> None:
+        """Look until cancelled."""
+        while self._on:
+            self._look_now.clear()
+            await self._look()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_SECONDS):
+                    await self._look_now.wait()
+
+    async def close(self) -> None:
+        """Close what was kept open."""
+        if self._session is not None:
+            await self._session.close()
+
+    async def _look(self) -> None:
+        peer = self._board.peer
+        theirs = peer.value.site if isinstance(peer, Seen) else None
+        heads = dict(theirs.heads) if theirs is not None else {}
+        before = self._board.site
+        try:
+            said = await self._ask("/seen", {"peer_heads": heads}, SEEN_ANSWER_SECONDS)
+            self._board.site = Seen(_SEEN.validate_python(said), boot_seconds())
+        except (EngineError, ValueError) as error:
+            self._board.site = Unseen(str(error), boot_seconds())
+        if _weighs(before) != _weighs(self._board.site):
+            self._board.nudge()
+
+    async def act(self, action: SiteAction) -> None:
+        """Carry an action out; raises EngineError."""
+        match action:
+            case Serve():
+                await self._ask("/do/serve", {"subject": action.subject})
+            case CarryOver():
+                await self._ask("/do/carry-over", {"subject": action.subject})
+            case KeepLine():
+                await self._ask("/do/keep-line", {"subject": action.subject})
+            case SendKeys():
+                await self._ask("/do/send-keys", {})
+        self._look_now.set()
+
+    async def for_peer(self, verb: str, body: Mapping[str, object]) -> Mapping[str, object] | None:
+        """Pass on what the other node's site asks of this one; None for a verb that is not ours."""
+        if not verb.startswith("site-"):
+            return None
+        answer = await self._ask(f"/peer/{verb.removeprefix('site-')}", body)
+        if verb == "site-unlock":
+            self._look_now.set()
+        return answer
+
+    async def _ask(
+        self, path: str, body: Mapping[str, object], seconds: float = ANSWER_SECONDS
+    ) -> Mapping[str, Any]:
+        if self._session is None:
+            connector = aiohttp.UnixConnector(str(SITE_SOCKET))
+            self._session = aiohttp.ClientSession(connector=connector)
+        try:
+            limit = aiohttp.ClientTimeout(total=seconds)
+            url = f"http://site{path}"
+            async with self._session.post(url, json=dict(body), timeout=limit) as response:
+                answer: Mapping[str, Any] = await response.json()
+                status = response.status
+        except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
+            raise EngineError(
+                "the site's program does not answer", hint="systemctl status shoestring-site"
+            ) from error
+        if status != 200:
+            raise EngineError(str(answer.get("error")), hint=str(answer.get("hint", "")))
+        return answer
+
+    async def _tell(self, request: web.Request) -> web.Response:
+        word = parsed(EventWord, await body_of(request))
+        if word.code in CATALOGUE:
+            self._loop.tell(Event(word.code, dict(word.facts)))
+        self._look_now.set()
+        return web.json_response({"told": True})
+
+
+def _weighs(seen: Seen[SiteSeen] | Unseen) -> object:
+    return seen.value if isinstance(seen, Seen) else None

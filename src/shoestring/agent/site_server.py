@@ -1,0 +1,497 @@
+"""The site's own program: holds repository, releases and instances; asked over its unix socket.
+
+It runs beside the agent, with rights that the agent has not (namespaces, other users' files), and
+when it is away everything that is served goes on. Git's hook and the gate run as the user
+`shoestring` and may push and press the buttons; all else is for root: the agent and the operator.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import json
+import logging
+import os
+import pwd
+import signal
+import socket
+import struct
+import sys
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from functools import partial
+from typing import Annotated, Any, Literal
+
+from aiohttp import web
+from pydantic import Field
+
+from shoestring.agent.control import StrictWord, as_json, body_of, parsed
+from shoestring.agent.site_keys import KeyRing
+from shoestring.config.load import in_force, load
+from shoestring.config.model import Config
+from shoestring.core.errors import (
+    CommandError,
+    EngineError,
+    PeerError,
+    ShoestringError,
+    UsageError,
+)
+from shoestring.core.site import Environment
+from shoestring.site import policy
+from shoestring.site.hands import PEER
+from shoestring.site.pair import Done, Here, SitePair, There
+from shoestring.site.repository import USER
+from shoestring.system.agent_socket import ask, ask_peer
+from shoestring.system.netlink import Netlink, once
+from shoestring.system.places import SITE_SOCKET
+from shoestring.system.systemd import notify
+from shoestring.system.who import own_node
+
+LOG = logging.getLogger("shoestring-site")
+REQUEST_MAX = 2 * 1024 * 1024
+WHOLE_SECONDS = 3600.0
+LINES_MAX = 1000
+THREADS = 64
+Commit = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
+Token = Annotated[str, Field(pattern=r"^[a-z0-9-]{8,40}$")]
+Who = Annotated[str, Field(max_length=60)]
+Branch = Annotated[str, Field(max_length=120)]
+
+
+class PushWord(StrictWord):
+    """What git's hook says of one ref."""
+
+    ref: Annotated[str, Field(max_length=300)]
+    old: Commit
+    new: Commit
+    who: Who
+    certificate: Annotated[str, Field(max_length=10)] = ""
+    signer: Annotated[str, Field(max_length=200)] = ""
+
+
+class PromoteWord(StrictWord):
+    """The button; `source`: only if it is still this that is staged."""
+
+    who: Who
+    source: Annotated[str, Field(max_length=40)] = ""
+
+
+class RollbackWord(StrictWord):
+    """The other button."""
+
+    who: Who
+    count: Annotated[int, Field(ge=1, le=99)] = 1
+
+
+class SettleWord(StrictWord):
+    """The end of a split."""
+
+    who: Who
+    take: Annotated[str, Field(max_length=40)]
+    branch: Branch
+
+
+class SeenWord(StrictWord):
+    """What the other node's branches are, as the agent has heard."""
+
+    peer_heads: Annotated[dict[str, str], Field(max_length=1000)]
+
+
+class SubjectWord(StrictWord):
+    """What an action is about."""
+
+    subject: Branch
+
+
+class TokenWord(StrictWord):
+    """A step under a lease."""
+
+    token: Token
+
+
+class LockWord(TokenWord):
+    """The first of them."""
+
+    what: Annotated[str, Field(max_length=300)]
+
+
+class TakeWord(TokenWord):
+    """A part of a pack, in base64."""
+
+    data: Annotated[str, Field(max_length=REQUEST_MAX)]
+    last: bool
+
+
+class PrepareWord(TokenWord):
+    """What is to be built and checked."""
+
+    branch: Branch
+    new: Commit
+    environment: Literal["live", "staging"] | None
+    source: Commit
+
+
+class LineWord(StrictWord):
+    """The other node's line of a branch."""
+
+    branch: Branch
+    commit: Commit
+
+
+Answer = Mapping[str, object]
+
+
+def ask_other(verb: str, body: Mapping[str, object]) -> Mapping[str, Any]:
+    """Ask the other node's site; raises EngineError when it says no, PeerError when nothing."""
+    try:
+        return ask_peer(verb, body)
+    except ShoestringError as error:
+        _, said_no, rest = error.message.partition(" refused to ")
+        if said_no:
+            raise EngineError(rest.partition(": ")[2], hint=error.hint) from error
+        raise PeerError(error.message, hint=error.hint) from error
+
+
+def tell(code: str, facts: Mapping[str, str]) -> None:
+    """Have the agent journal an event; one that cannot be told is in this program's own log."""
+    LOG.info("%s %s", code, dict(facts))
+    with contextlib.suppress(ShoestringError):
+        ask("POST", "/site/tell", {"code": code, "facts": dict(facts)})
+
+
+class SiteServer:
+    """Serves the socket."""
+
+    def __init__(self, config: Config, node: str) -> None:
+        assert config.site is not None
+        self.config = config
+        self.node = node
+        self.here = Here(config, node, tell)
+        other = config.other(node)
+        self.pair = SitePair(self.here, There(other, ask_other), list(config.nodes))
+        self.keys = KeyRing()
+        self._allowed = {0, pwd.getpwnam(USER).pw_uid}
+        self._steps: Mapping[str, Callable[[Mapping[str, object]], Answer]] = {
+            "heads": lambda _body: {"heads": self.here.heads()},
+            "lock": self._lock,
+            "renew": lambda body: self._with_token(self.here.renew, body),
+            "unlock": lambda body: self._with_token(self.here.unlock, body),
+            "revert": lambda body: self._with_token(self.here.revert, body),
+            "take": self._take,
+            "prepare": self._prepare,
+            "commit": self._commit,
+            "keep-line": self._keep_line,
+            "keys": self.keys.adopt,
+            "get-keys": lambda _body: self.keys.document(),
+        }
+
+    def app(self) -> web.Application:
+        """Return what is served."""
+        app = web.Application(client_max_size=REQUEST_MAX, middlewares=[as_json, self._known])
+        app.router.add_post("/push", self._push)
+        app.router.add_post("/promote", self._promote)
+        app.router.add_post("/rollback", self._rollback)
+        app.router.add_get("/overview", self._overview)
+        app.router.add_post("/settle", self._settle)
+        app.router.add_get("/preview", self._preview)
+        app.router.add_post("/seen", self._seen)
+        app.router.add_post("/do/{verb}", self._do)
+        app.router.add_post("/peer/{verb}", self._for_peer)
+        app.router.add_post("/key/{verb}", self._key)
+        return app
+
+    @web.middleware
+    async def _known(
+        self, request: web.Request, handler: Callable[[web.Request], Any]
+    ) -> web.StreamResponse:
+        """Let the user of the repository do what its own programs need, and root everything."""
+        sock = request.transport.get_extra_info("socket") if request.transport else None
+        data = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12) if sock else b"\xff" * 12
+        uid = struct.unpack("iii", data)[1]
+        free = request.path in ("/push", "/promote", "/rollback", "/overview")
+        if uid not in self._allowed or (uid != 0 and not free):
+            raise UsageError("this is for root")
+        response: web.StreamResponse = await handler(request)
+        return response
+
+    # --- what people ask for, line by line
+
+    async def _push(self, request: web.Request) -> web.StreamResponse:
+        word = parsed(PushWord, await body_of(request))
+        self._signed(word)
+        work = partial(self.pair.push, word.ref, word.old, word.new, word.who)
+        return await self._told(request, work, "SITE-810")
+
+    def _signed(self, word: PushWord) -> None:
+        if not self.here.site.require_signed:
+            return
+        if word.certificate != "G" or word.signer.split(" ")[0] != word.who:
+            raise UsageError(
+                "this site wants signed pushes, by the key of the developer",
+                hint="git config gpg.format ssh; git config user.signingkey FILE.pub; "
+                "git push --signed",
+            )
+
+    async def _promote(self, request: web.Request) -> web.StreamResponse:
+        word = parsed(PromoteWord, await body_of(request))
+        work = partial(self.pair.promote, word.who, source=word.source)
+        return await self._told(request, lambda say: work(say=say), "SITE-811")
+
+    async def _rollback(self, request: web.Request) -> web.StreamResponse:
+        word = parsed(RollbackWord, await body_of(request))
+        work = partial(self.pair.rollback, word.count, word.who)
+        return await self._told(request, work, "SITE-812")
+
+    async def _settle(self, request: web.Request) -> web.StreamResponse:
+        word = parsed(SettleWord, await body_of(request))
+        if word.take not in self.config.nodes:
+            raise UsageError(f"there is no node {word.take!r}")
+        work = partial(self.pair.settle, word.take, word.branch, word.who)
+        return await self._told(request, work, "SITE-813")
+
+    async def _told(
+        self, request: web.Request, work: Callable[[Callable[[str, str], None]], Done], code: str
+    ) -> web.StreamResponse:
+        """Do something that takes a while; its lines go out as they come, then how it ended."""
+        response = web.StreamResponse(headers={"Content-Type": "application/x-ndjson"})
+        await response.prepare(request)
+        lines: asyncio.Queue[Answer | None] = asyncio.Queue(LINES_MAX)
+        loop = asyncio.get_running_loop()
+
+        def say(node: str, text: str) -> None:
+            line = {"say": f"{node:<10} {policy.printable(text)}"}
+            loop.call_soon_threadsafe(lines.put_nowait, line)
+
+        async def run() -> None:
+            await lines.put(await asyncio.to_thread(self._ended, work, say, code))
+            await lines.put(None)
+
+        task = asyncio.create_task(run())
+        while (line := await lines.get()) is not None:
+            # Whoever asked may have hung up; what was begun is ended all the same.
+            with contextlib.suppress(ConnectionError):
+                await response.write(json.dumps(dict(line)).encode() + b"\n")
+        await task
+        return response
+
+    def _ended(
+        self, work: Callable[[Callable[[str, str], None]], Done], say: Any, code: str
+    ) -> Answer:
+        try:
+            done = work(say)
+        except ShoestringError as error:
+            return {"error": policy.printable(error.message), "hint": error.hint}
+        except OSError as error:
+            return {"error": f"{self.node}: {error.strerror or error}", "hint": ""}
+        step = done.step
+        facts = {"node": self.node, "branch": step.branch, "commit": step.new[:8]}
+        tell("SITE-814" if done.alone else code, {**facts, "source": step.source[:8]})
+        say(self.node, self._outcome(done))
+        self._sweep_later()
+        return {"done": True, "source": step.source, "commit": step.new, "walls": done.walls}
+
+    def _outcome(self, done: Done) -> str:
+        where = f"on {self.node} alone" if done.alone else "on both nodes"
+        step = done.step
+        if step.environment is None:
+            return f"stored {where}: {step.branch} {step.new[:8]}"
+        vip = self.config.vips[self.config.site_vip(step.environment)]
+        site = self.here.site
+        port = (site.live_ports if step.environment == "live" else site.staging_ports)[0]
+        url = f"http://{vip.address[0].ip}" + ("" if port == 80 else f":{port}") + "/"
+        if step.environment == "staging":
+            return f"staged {where}: {url}   then: shoestring site promote"
+        return f"live {where}: {url}"
+
+    def _sweep_later(self) -> None:
+        with contextlib.suppress(OSError, CommandError):
+            self.here.sweep()
+
+    async def _overview(self, request: web.Request) -> web.Response:
+        count = min(int(request.query.get("count", "20")), 200)
+
+        def look() -> Answer:
+            heads = self.here.heads()
+            return {
+                "node": self.node,
+                "heads": heads,
+                "deployed": {e: asdict(self.here.deployed(e, heads)) for e in ("live", "staging")},
+                "history": [asdict(c) for c in self.here.history(count)],
+            }
+
+        return web.json_response(dict(await asyncio.to_thread(look)))
+
+    async def _preview(self, request: web.Request) -> web.Response:
+        """Say what a promote (count 0) or a rollback would change."""
+        count = int(request.query.get("count", "0"))
+        return web.json_response(dict(await asyncio.to_thread(self._would_change, count)))
+
+    def _would_change(self, count: int) -> Answer:
+        heads = self.here.heads()
+        staged = heads.get(self.here.site.staging_branch, "")
+        target = self.pair.earlier(count) if count else staged
+        live = self.here.wanted_source("live", heads)
+        now = self.here.source_of(live) if live is not None else ""
+        repository = self.here.repository
+        changes = repository.changes(now, target) if now else []
+        shown = [f"{'-' if not c.mode else '~'} {policy.printable(c.path)}" for c in changes]
+        found = repository.show(target)
+        return {
+            "from": now,
+            "to": target,
+            "subject": policy.printable(found.subject),
+            "by": policy.printable(found.author),
+            "count": len(changes) if now else len(list(repository.entries(target))),
+            "changes": shown[:20],
+            "configuration": any(c.path.startswith(("conf/", "site.toml")) for c in changes),
+            "first": not now,
+        }
+
+    # --- what the agent and the other node ask for
+
+    async def _seen(self, request: web.Request) -> web.Response:
+        word = parsed(SeenWord, await body_of(request))
+        seen = await asyncio.to_thread(self.here.seen, word.peer_heads)
+        return web.json_response({**asdict(seen), "keys_serial": self.keys.serial})
+
+    async def _do(self, request: web.Request) -> web.Response:
+        verb = request.match_info["verb"]
+        body = await body_of(request)
+        return web.json_response(dict(await asyncio.to_thread(self._done, verb, body)))
+
+    def _done(self, verb: str, body: object) -> Answer:
+        def unheard(_node: str, text: str) -> None:
+            LOG.info("%s", text)
+
+        if verb == "serve":
+            subject = parsed(SubjectWord, body).subject
+            environment: Environment = "live" if subject == "live" else "staging"
+            return {"done": self.here.activate(environment)}
+        if verb == "carry-over":
+            self.pair.carry_over(parsed(SubjectWord, body).subject, unheard)
+        elif verb == "keep-line":
+            self.pair.exchange(parsed(SubjectWord, body).subject)
+        elif verb == "send-keys":
+            ask_other("site-keys", self.keys.document())
+        elif verb == "repair":
+            return {"kept": self.here.repair()}
+        else:
+            raise UsageError(f"there is nothing like {verb!r} to do")
+        return {"done": True}
+
+    async def _for_peer(self, request: web.Request) -> web.Response:
+        step = self._steps.get(request.match_info["verb"])
+        if step is None:
+            raise UsageError("the other node asks for something that this one does not know")
+        body = await body_of(request)
+        if not isinstance(body, dict):
+            raise UsageError("the request is no JSON object")
+        return web.json_response(dict(await asyncio.to_thread(step, body)))
+
+    @staticmethod
+    def _with_token(work: Callable[[str], object], body: Mapping[str, object]) -> Answer:
+        work(parsed(TokenWord, body).token)
+        return {"done": True}
+
+    def _lock(self, body: Mapping[str, object]) -> Answer:
+        word = parsed(LockWord, body)
+        self.here.lock(word.token, word.what)
+        return {"locked": self.node}
+
+    def _take(self, body: Mapping[str, object]) -> Answer:
+        word = parsed(TakeWord, body)
+        try:
+            data = base64.b64decode(word.data, validate=True)
+        except ValueError as error:
+            raise UsageError("the pack is not base64") from error
+        self.here.take(word.token, data, last=word.last)
+        return {"taken": len(data)}
+
+    def _prepare(self, body: Mapping[str, object]) -> Answer:
+        word = parsed(PrepareWord, body)
+        given = (word.branch, word.new, word.environment, word.source)
+        return {"done": self.here.prepare(word.token, *given)}
+
+    def _commit(self, body: Mapping[str, object]) -> Answer:
+        return {"wall": self.here.commit(parsed(TokenWord, body).token)}
+
+    def _keep_line(self, body: Mapping[str, object]) -> Answer:
+        word = parsed(LineWord, body)
+        if not self.here.repository.has(word.commit):
+            raise EngineError("the objects of that line have not come over")
+        self.here.repository.pin(f"{PEER}/{word.branch}", word.commit)
+        return {"kept": word.commit}
+
+    async def _key(self, request: web.Request) -> web.Response:
+        verb, body = request.match_info["verb"], await body_of(request)
+        return web.json_response(dict(await asyncio.to_thread(self._keys_changed, verb, body)))
+
+    def _keys_changed(self, verb: str, body: object) -> Answer:
+        """Change the list here and on the other node; one that is away gets it when it is back."""
+        if verb == "list":
+            return self.keys.document()
+        self.keys.change(verb, body)
+        try:
+            ask_other("site-keys", self.keys.document())
+        except (PeerError, EngineError) as error:
+            return {"both": False, "why": error.message}
+        return {"both": True}
+
+    # --- what it does unasked
+
+    async def watch(self) -> None:
+        """Compare what is served with git: often by a look, once an hour to the byte."""
+        interval = self.here.site.drift_interval_seconds
+        since = WHOLE_SECONDS
+        while True:
+            whole = since >= WHOLE_SECONDS
+            try:
+                await asyncio.to_thread(partial(self.here.look_for_drift, whole=whole))
+                since = 0.0 if whole else since + interval
+            except (OSError, ShoestringError) as error:
+                LOG.warning("drift could not be looked for: %s", error)
+            await asyncio.sleep(interval)
+
+
+async def serve(config: Config, node: str) -> None:
+    """Serve until cancelled."""
+    # Whoever waits for a lock sits in a thread; those who would free it need one as well.
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(THREADS))
+    server = SiteServer(config, node)
+    await asyncio.to_thread(server.keys.make)
+    await asyncio.to_thread(server.here.make)
+    runner = web.AppRunner(server.app(), access_log=None)
+    await runner.setup()
+    SITE_SOCKET.unlink(missing_ok=True)
+    await web.UnixSite(runner, str(SITE_SOCKET)).start()
+    os.chown(SITE_SOCKET, 0, pwd.getpwnam(USER).pw_gid)
+    SITE_SOCKET.chmod(0o660)
+    notify("READY=1")
+    try:
+        await server.watch()
+    finally:
+        await runner.cleanup()
+
+
+def run() -> None:
+    """Run the site's program in the foreground; the unit's ExecStart."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    try:
+        config = load(in_force())
+        node = own_node(config, once(Netlink.addresses))
+    except ShoestringError as error:
+        sys.exit(f"shoestring-site: {error}")
+    if config.site is None:
+        notify("READY=1")
+        return
+    asyncio.run(_until_signal(config, node))
+
+
+async def _until_signal(config: Config, node: str) -> None:
+    task = asyncio.ensure_future(serve(config, node))
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+    with contextlib.suppress(asyncio.CancelledError):
+        await task

@@ -1,0 +1,122 @@
+"""The tables that turn a slice on: [database], [site]."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from shoestring.config.table import BranchName, Name, Port, SharedPath, Table
+
+
+class Database(Table):
+    """MariaDB on both nodes, replicating both ways. The table's presence turns it on."""
+
+    vip: Name | None = Field(
+        default=None, description="The VIP whose holder writes. Without it: the first VIP."
+    )
+    writer: Literal["holder", "both"] = Field(
+        default="holder",
+        description='"holder": the node that holds the VIP writes, the other is read-only. '
+        '"both": both write; two writes to one row are then not noticed by replication at all, '
+        "the values differ silently until verify finds them. For applications whose nodes own "
+        "their rows.",
+    )
+    port: int = Field(default=3306, ge=1024, le=65535, description="MariaDB's TCP port.")
+    socket: str = Field(
+        default="/run/mysqld/mysqld.sock",
+        pattern=r"^/[^\s]{1,100}$",
+        description="MariaDB's socket; root logs in there without a password.",
+    )
+    sync_timeout_seconds: float = Field(
+        default=10,
+        ge=10,
+        le=120,
+        description="How long a commit waits for the other node before MariaDB gives up and goes "
+        "on alone. Fencing and promotion have to be over by then, so 10 is the least.",
+    )
+    move_wait_seconds: float = Field(
+        default=3,
+        ge=0.5,
+        le=60,
+        description="How long a planned move waits for running statements and for the other node "
+        "to catch up before it is undone.",
+    )
+    behind_seconds: float = Field(
+        default=30, ge=1, le=86400, description="A replica further behind than this is told."
+    )
+    disk_free_percent: float = Field(
+        default=5,
+        ge=0,
+        le=100,
+        description="Less free space than this under the data, and the node is not fit.",
+    )
+    verify_interval_seconds: float = Field(
+        default=86400,
+        ge=0,
+        le=31 * 86400,
+        description="How often both nodes are compared without being asked; 0 is never.",
+    )
+
+
+class Site(Table):
+    """Apache's configuration and content, carried by git. The table's presence turns it on."""
+
+    live_vip: Name | None = Field(
+        default=None, description="The VIP at which the live site is. Without it: the first VIP."
+    )
+    staging_vip: Name | None = Field(
+        default=None,
+        description="The VIP at which the staged site is. Without it: the second VIP, or the "
+        "first where there is no second.",
+    )
+    live_branch: BranchName = Field(default="live", description="The log of what was live.")
+    staging_branch: BranchName = Field(
+        default="staging", description="The branch that is deployed to staging when pushed."
+    )
+    live_ports: tuple[Port, ...] = Field(
+        default=(80,), min_length=1, max_length=8, description="Ports of the live site."
+    )
+    staging_ports: tuple[Port, ...] = Field(
+        default=(8080,),
+        min_length=1,
+        max_length=8,
+        description="Ports of the staged site; others than the live ones, so that an Apache which "
+        "listens on all addresses is in nobody's way before the first promote.",
+    )
+    health: str = Field(
+        default="/",
+        pattern=r"^/[^\s\x00-\x1f]*$",
+        description="Path that a new release must answer with less than 500 before it counts.",
+    )
+    health_host: str = Field(
+        default="localhost",
+        pattern=r"^[A-Za-z0-9.:-]{1,253}$",
+        description="Host header of that question, which chooses the vhost.",
+    )
+    shared: tuple[SharedPath, ...] = Field(
+        default=(),
+        max_length=16,
+        description="Folders below public/ which visitors fill, such as uploads: kept outside "
+        "releases, linked into each.",
+    )
+    releases_keep: int = Field(
+        default=5, ge=2, le=100, description="Old releases that are kept on each node."
+    )
+    file_size_max_mb: float = Field(
+        default=50, gt=0, le=2000, description="A larger file in a push is refused."
+    )
+    files_max: int = Field(
+        default=50_000, ge=1, le=1_000_000, description="A site of more files is refused."
+    )
+    push_size_max_mb: float = Field(
+        default=500, gt=0, le=4000, description="A larger push is refused while it arrives."
+    )
+    require_signed: bool = Field(
+        default=False,
+        description="Refuse pushes that are not signed (git push --signed) with the ssh key of "
+        "the developer.",
+    )
+    drift_interval_seconds: float = Field(
+        default=60, ge=5, le=86400, description="How often releases are compared with git."
+    )

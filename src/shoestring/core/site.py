@@ -1,0 +1,71 @@
+"""What there is to know of the site on one node. No I/O; seconds are of the wall clock.
+
+A release is named by its source commit: the commit that was pushed to the staging branch. The live
+branch is a log: one commit for each time that something was made live, whose tree is what is
+served and whose second parent is the source commit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+Environment = Literal["live", "staging"]
+Colour = Literal["a", "b"]
+ENVIRONMENTS: tuple[Environment, ...] = ("live", "staging")
+Relation = Literal["same", "ahead", "behind", "apart", "unknown"]
+
+
+@dataclass(frozen=True, slots=True)
+class Deployed:
+    """What one environment serves on one node.
+
+    source: the source commit of the release, "" if nothing was ever deployed. wanted: the source
+    commit that the branch asks for. serves: its Apache answers.
+    """
+
+    source: str = ""
+    wanted: str = ""
+    subject: str = ""
+    by: str = ""
+    wall: float = 0.0
+    serves: bool = False
+    php: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SiteSeen:
+    """The site as one look finds it.
+
+    heads: branch -> commit. peer_heads: what this node knows of the other one's branches (objects
+    included). relations: branch -> how this node's line stands to the peer's last known one.
+    drift: files of releases that are not as git has them. trouble: why the hands cannot work.
+    """
+
+    heads: Mapping[str, str] = field(default_factory=dict)
+    relations: Mapping[str, Relation] = field(default_factory=dict)
+    deployed: Mapping[str, Deployed] = field(default_factory=dict)
+    drift: tuple[str, ...] = ()
+    corrupt: str = ""
+    keys_serial: int = 0
+    busy: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SiteReport:
+    """What a node tells its peer of its site."""
+
+    heads: Mapping[str, str] = field(default_factory=dict)
+    deployed: Mapping[str, Deployed] = field(default_factory=dict)
+    drift: tuple[str, ...] = ()
+    corrupt: str = ""
+    keys_serial: int = 0
+    busy: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SiteMemory:
+    """What the agent remembers of the slice between two ticks: when it tried what last."""
+
+    tried: Mapping[str, float] = field(default_factory=dict)

@@ -1,0 +1,1 @@
+"""The site: one repository on each node, staged, then live on both at once."""

@@ -1,0 +1,425 @@
+"""What one node does for a push, a promote or a rollback: lock, take objects, prepare, commit.
+
+The node that coordinates calls this on itself and, over the agents' link, on the other node. A lock
+is a lease: whoever holds it must speak again within LEASE_SECONDS, or it is free. Nothing changes
+before `commit`, which needs the lease and finds the branch where `prepare` found it.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from shoestring.config.model import Config
+from shoestring.core.errors import EngineError, ShoestringError
+from shoestring.core.site import ENVIRONMENTS, Deployed, Environment, Relation, SiteSeen
+from shoestring.site import directives, instances, policy, releases, sessions, sitefile
+from shoestring.site.keys import PROGRAM
+from shoestring.site.repository import FIRST_DATE, NOBODY, Commit, Repository
+from shoestring.site.trial import trial
+from shoestring.system.places import SITE, SITE_REPOSITORY
+
+LEASE_SECONDS = 15.0
+LOCK_WAIT_SECONDS = 25.0
+PIN = "refs/shoestring/prepared"
+PEER = "refs/shoestring/peer"
+PACK_MAX_FACTOR = 1.1
+HEAD_BYTES = 4096
+LOG_MAX = 200
+SOURCE = "Source-Commit"
+FIRST_FILES = {
+    "public/index.html": b"<!doctype html><title>empty</title><p>This site is empty.</p>\n",
+    "README.md": b"What the site serves belongs into public/, Apache's vhosts into conf/*.conf.\n",
+}
+Tell = Callable[[str, Mapping[str, str]], None]
+
+
+@dataclass
+class Lease:
+    """Who holds this node's lock, and until when it need not speak again (monotonic)."""
+
+    token: str = ""
+    until: float = 0.0
+    what: str = ""
+
+
+@dataclass
+class Prepared:
+    """What a commit will do: move a branch, and have an environment serve a release."""
+
+    branch: str
+    old: str
+    new: str
+    environment: Environment | None
+    wanted: instances.Wanted | None
+
+
+@dataclass
+class Desk:
+    """What is under way for one lease."""
+
+    pack: bytearray = field(default_factory=bytearray)
+    prepared: Prepared | None = None
+    before: instances.Wanted | None = None
+    committed: bool = False
+
+
+class Hands:
+    """The site of this node."""
+
+    def __init__(self, config: Config, node: str, tell: Tell) -> None:
+        assert config.site is not None
+        self.config = config
+        self.site = config.site
+        self.node = node
+        self.repository = Repository(SITE_REPOSITORY)
+        self._tell = tell
+        self._lease = Lease()
+        self._desk = Desk()
+        self._free = threading.Condition()
+        self._working = threading.Lock()
+        self.drift: tuple[str, ...] = ()
+        self.corrupt = ""
+
+    def make(self) -> None:
+        """Make repository and folders unless they are there; each first commit is the same."""
+        releases.make_places()
+        settings = {
+            "receive.fsckObjects": "true",
+            "receive.procReceiveRefs": "refs/",
+            "receive.maxInputSize": str(int(self.site.push_size_max_mb * 2**20)),
+            "receive.certNonceSeed": base64.b64encode(str(SITE).encode()).decode(),
+            "transfer.hideRefs": PIN,
+            "core.fsync": "committed",
+            "core.logAllRefUpdates": "true",
+            "gc.auto": "0",
+            "gpg.format": "ssh",
+            "gpg.ssh.allowedSignersFile": str(SITE / "allowed_signers"),
+        }
+        self.repository.make(settings)
+        self._install_hook()
+        repository = self.repository
+        repository.git("symbolic-ref", "HEAD", f"refs/heads/{self.site.staging_branch}")
+        if not repository.heads():
+            tree = repository.write_tree(FIRST_FILES)
+            first = repository.commit_tree(tree, (), "An empty site\n", **FIRST_DATE)
+            repository.set_ref(f"refs/heads/{self.site.staging_branch}", first, NOBODY)
+
+    @staticmethod
+    def _install_hook() -> None:
+        hook = SITE_REPOSITORY / "hooks" / "proc-receive"
+        hook.parent.mkdir(exist_ok=True)
+        if not hook.is_symlink():
+            hook.unlink(missing_ok=True)
+            hook.symlink_to(PROGRAM)
+
+    # --- the lock
+
+    def lock(self, token: str, what: str, wait_seconds: float = LOCK_WAIT_SECONDS) -> None:
+        """Take this node's lock; waits for whoever has it, and raises EngineError at last."""
+        until = time.monotonic() + wait_seconds
+        with self._free:
+            while self._is_held() and self._lease.token != token:
+                left = min(until, self._lease.until) - time.monotonic()
+                if time.monotonic() > until:
+                    raise EngineError(f"{self.node} is busy: {self._lease.what}", hint="try again")
+                self._free.wait(max(0.01, left))
+            self._lease = Lease(token, time.monotonic() + LEASE_SECONDS, what)
+            self._desk = Desk()
+
+    def _is_held(self) -> bool:
+        return bool(self._lease.token) and time.monotonic() < self._lease.until
+
+    def renew(self, token: str) -> None:
+        """Keep the lease; raises EngineError if it was lost."""
+        with self._free:
+            if self._lease.token != token or not self._is_held():
+                raise EngineError(f"the lock on {self.node} was lost: it took too long")
+            self._lease.until = time.monotonic() + LEASE_SECONDS
+
+    def unlock(self, token: str) -> None:
+        """Give the lock back, and forget what was prepared."""
+        with self._free:
+            if self._lease.token != token:
+                return
+            self._lease = Lease()
+            self._desk = Desk()
+            self._free.notify_all()
+        self.repository.unpin(f"{PIN}/{token}")
+
+    @contextlib.contextmanager
+    def _holding(self, token: str) -> Iterator[Desk]:
+        """Work under a lease, one step at a time; the lease cannot be lost meanwhile."""
+        self.renew(token)
+        with self._working:
+            yield self._desk
+        self.renew(token)
+
+    # --- objects
+
+    def take(self, token: str, data: bytes, *, last: bool) -> None:
+        """Take a part of a pack; with the last one its objects are checked and kept."""
+        with self._holding(token) as desk:
+            desk.pack += data
+            if len(desk.pack) > self.site.push_size_max_mb * 2**20 * PACK_MAX_FACTOR:
+                raise EngineError("the pack is larger than site.push_size_max_mb")
+            if last:
+                pack, desk.pack = bytes(desk.pack), bytearray()
+                self.repository.unpack(pack)
+
+    # --- prepare and commit
+
+    def prepare(
+        self, token: str, branch: str, new: str, environment: Environment | None, source: str
+    ) -> str:
+        """Build, check and boot what would be served; return in a few words what was done.
+
+        Raises EngineError that says why not, with file and line.
+        """
+        with self._holding(token) as desk:
+            old = self.repository.heads().get(branch, NOBODY)
+            if old != NOBODY and not self.repository.is_ancestor(old, new):
+                raise EngineError(f"{branch} has moved: fetch first")
+            self.repository.pin(f"{PIN}/{token}", new)
+            desk.prepared = Prepared(branch, old, new, environment, None)
+            if environment is None:
+                return "stored"
+            wanted, done = self._ready(environment, source)
+            desk.prepared.wanted = wanted
+            return done
+
+    def _ready(self, environment: Environment, source: str) -> tuple[instances.Wanted, str]:
+        self.check(source)
+        base = instances.current_source(environment) or instances.current_source("staging")
+        built = releases.build(self.repository, source, base, self.site.shared)
+        if not built.written and not built.reused:
+            self._mend(source)
+        wanted = self._wanted(environment, source)
+        again = instances.needs_new_generation(environment, wanted)
+        if again and instances.serving(environment) is None:
+            address = str(self.config.vips[self.config.site_vip(environment)].address[0].ip)
+            if why := instances.taken_ports(self.config, environment, address):
+                raise EngineError(why)
+        if why := trial(self.config, environment, releases.path_of(source), wanted.sitefile):
+            raise EngineError(why)
+        files = f"{built.written} files written, {built.reused} reused"
+        return wanted, files + (", new configuration: trial boot ok" if again else "")
+
+    def _mend(self, source: str) -> None:
+        """See that a release which is there already is what git has, to the byte."""
+        if wrong := releases.drifted(source, whole=True):
+            kept = releases.repair(self.repository, source, wrong)
+            self._tell("SITE-805", {"count": str(len(wrong)), "kept": kept, "path": wrong[0]})
+
+    def _wanted(self, environment: Environment, source: str) -> instances.Wanted:
+        wanted = self._sitefile(source)
+        said = self.repository.git("ls-tree", "--full-tree", source, "conf")
+        conf = said.split()[2].decode() if said else ""
+        version = ""
+        if wanted.php is not None:
+            version = wanted.php.version or newest_php()
+            if not Path(f"/usr/sbin/php-fpm{version}").exists():
+                raise EngineError(
+                    f"site.toml: PHP {version or '?'} is not installed",
+                    hint=f"apt install php{version}-fpm on both nodes",
+                )
+            if wanted.php.sessions == "database" and self.config.database is None:
+                raise EngineError('site.toml: php.sessions = "database" needs [database]')
+            if wanted.php.sessions == "database":
+                sessions.make(self.config)
+        mark = instances.fingerprint(self.config, environment, wanted, conf + version)
+        return instances.Wanted(source, wanted, version, mark)
+
+    def _sitefile(self, source: str) -> sitefile.SiteFile:
+        found = sitefile.read(self.repository.text(source, sitefile.NAME))
+        if isinstance(found, policy.Finding):
+            raise EngineError(found.sentence())
+        return found
+
+    def check(self, source: str) -> None:
+        """Look at a tree before it is built; raises EngineError with the first finding."""
+        entries = list(self.repository.entries(source))
+        for finding in policy.findings(entries, self.site):
+            raise EngineError(finding.sentence())
+        self._check_contents(entries)
+        for entry in entries:
+            if entry.path.startswith("conf/"):
+                text = self.repository.text(source, entry.path) or ""
+                for finding in directives.findings(entry.path, text):
+                    raise EngineError(finding.sentence())
+        self._sitefile(source)
+
+    def _check_contents(self, entries: list[policy.Entry]) -> None:
+        """Look into links, and into files that this repository has not served before."""
+        links = [e for e in entries if e.mode == policy.LINK]
+        for entry, target in zip(links, self.repository.blobs(e.blob for e in links), strict=True):
+            found = policy.link_finding(entry.path, target.decode("utf-8", "surrogateescape"))
+            if found is not None:
+                raise EngineError(found.sentence())
+        known = releases.manifest(instances.current_source("staging")) or {}
+        seen = {file.blob for file in known.values()}
+        fresh = [e for e in entries if e.mode != policy.LINK and e.blob not in seen]
+        for start in range(0, len(fresh), releases.BATCH):
+            some = fresh[start : start + releases.BATCH]
+            for entry, content in zip(
+                some, self.repository.blobs(e.blob for e in some), strict=True
+            ):
+                finding = policy.content_finding(entry.path, content[:HEAD_BYTES])
+                if finding is not None:
+                    raise EngineError(finding.sentence())
+
+    def commit(self, token: str) -> float:
+        """Move the branch and serve the release; return when (wall). Raises EngineError."""
+        with self._holding(token) as desk:
+            ready = desk.prepared
+            if ready is None:
+                raise EngineError("nothing was prepared")
+            desk.before = self._served_now(ready.environment)
+            self.repository.set_ref(f"refs/heads/{ready.branch}", ready.new, ready.old)
+            desk.committed = True
+            if ready.environment is not None and ready.wanted is not None:
+                try:
+                    self._serve(ready.environment, ready.wanted)
+                except ShoestringError:
+                    self._put_back(ready, desk)
+                    raise
+            return time.time()
+
+    def _served_now(self, environment: Environment | None) -> instances.Wanted | None:
+        source = instances.current_source(environment) if environment is not None else ""
+        return self._wanted(environment, source) if environment is not None and source else None
+
+    def _put_back(self, ready: Prepared, desk: Desk) -> None:
+        ref = f"refs/heads/{ready.branch}"
+        if ready.old == NOBODY:
+            self.repository.unpin(ref)
+        else:
+            self.repository.pin(ref, ready.old)
+        desk.committed = False
+
+    def revert(self, token: str) -> None:
+        """Undo a commit under the same lease, because the other node could not do its part."""
+        with self._holding(token) as desk:
+            if desk.prepared is None or not desk.committed:
+                return
+            environment = desk.prepared.environment
+            self._put_back(desk.prepared, desk)
+            if environment is not None and desk.before is not None:
+                self._serve(environment, desk.before)
+
+    def _serve(self, environment: Environment, wanted: instances.Wanted) -> None:
+        old = instances.deploy(self.config, environment, wanted)
+        if old is not None:
+            threading.Thread(target=instances.retire, args=(old,), daemon=True).start()
+
+    # --- what is so
+
+    def wanted_source(self, environment: Environment, heads: Mapping[str, str]) -> Commit | None:
+        """Return the commit that an environment's branch asks for, None if there is none."""
+        live = environment == "live"
+        head = heads.get(self.site.live_branch if live else self.site.staging_branch)
+        return self.repository.show(head) if head else None
+
+    def source_of(self, commit: Commit) -> str:
+        """Return the source commit of an entry of the live log (or of a plain commit)."""
+        return commit.trailers.get(SOURCE, commit.commit)
+
+    def deployed(self, environment: Environment, heads: Mapping[str, str]) -> Deployed:
+        """Return what an environment serves, and what it should."""
+        asked = self.wanted_source(environment, heads)
+        now = instances.serving(environment)
+        if asked is None:
+            return Deployed()
+        serves = now is not None and instances.answer(self.config, now[0], 1.0) not in (0, 500)
+        return Deployed(
+            source=instances.current_source(environment),
+            wanted=self.source_of(asked),
+            subject=policy.printable(asked.subject)[:100],
+            by=policy.printable(asked.trailers.get("By", asked.author))[:60],
+            wall=asked.wall,
+            serves=serves,
+        )
+
+    def seen(self, peer_heads: Mapping[str, str]) -> SiteSeen:
+        """Return the site as it is now; peer_heads: the other node's branches, as it says."""
+        heads = self.repository.heads()
+        branches = sorted({*heads, *peer_heads})
+        return SiteSeen(
+            heads=heads,
+            relations={b: self.relation(heads.get(b), peer_heads.get(b)) for b in branches},
+            deployed={e: self.deployed(e, heads) for e in ENVIRONMENTS},
+            drift=self.drift,
+            corrupt=self.corrupt,
+            busy=self._lease.what if self._is_held() else "",
+        )
+
+    def relation(self, mine: str | None, theirs: str | None) -> Relation:
+        """Return how this node's line of a branch stands to the other one's."""
+        if mine == theirs:
+            return "same"
+        if theirs is None:
+            return "ahead"
+        if not self.repository.has(theirs):
+            return "unknown"
+        if mine is None or self.repository.is_ancestor(mine, theirs):
+            return "behind"
+        return "ahead" if self.repository.is_ancestor(theirs, mine) else "apart"
+
+    def history(self, count: int) -> list[Commit]:
+        """Return what was live, newest first."""
+        head = self.repository.heads().get(self.site.live_branch)
+        return list(self.repository.log(head, min(count, LOG_MAX))) if head else []
+
+    def activate(self, environment: Environment) -> str:
+        """Serve what the branch asks for, where a crash or a boot has left something else."""
+        token = f"activate-{environment}"
+        self.lock(token, f"bringing {environment} up to its branch")
+        try:
+            asked = self.wanted_source(environment, self.repository.heads())
+            if asked is None:
+                return ""
+            source = self.source_of(asked)
+            with self._holding(token):
+                wanted, done = self._ready(environment, source)
+                self._serve(environment, wanted)
+            return done
+        finally:
+            self.unlock(token)
+
+    def look_for_drift(self, *, whole: bool) -> None:
+        """Compare what is served with git, and (`whole`) every byte and the repository itself."""
+        sources = {instances.current_source(e): e for e in ENVIRONMENTS}
+        found = []
+        for source, environment in sources.items():
+            if source:
+                wrong = releases.drifted(source, whole=whole)
+                found += [f"{environment}: {policy.printable(path)}" for path in wrong[:20]]
+        if tuple(found) != self.drift and found:
+            self._tell("SITE-803", {"what": "; ".join(found[:3]), "count": str(len(found))})
+        self.drift = tuple(found)
+        if whole:
+            self.corrupt = self.repository.corruption()
+
+    def repair(self) -> str:
+        """Put everything that is served back as git has it; return where the rest is kept."""
+        sources = {instances.current_source(e) for e in ENVIRONMENTS} - {""}
+        wrong = {source: releases.drifted(source, whole=True) for source in sources}
+        kept = [releases.repair(self.repository, s, paths) for s, paths in wrong.items() if paths]
+        self.look_for_drift(whole=True)
+        return ", ".join(kept)
+
+    def sweep(self) -> None:
+        """Remove releases that nobody can ask for any more."""
+        recent = [self.source_of(c) for c in self.history(self.site.releases_keep + 1)]
+        releases.sweep([*recent, *(instances.current_source(e) for e in ENVIRONMENTS)])
+
+
+def newest_php() -> str:
+    """Return the newest PHP whose php-fpm is installed, or nothing."""
+    found = [path.name.removeprefix("php-fpm") for path in Path("/usr/sbin").glob("php-fpm[0-9].*")]
+    return max(found, key=lambda v: [int(p) for p in v.split(".")], default="")

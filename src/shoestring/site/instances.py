@@ -1,0 +1,208 @@
+"""Apache and PHP of an environment: which colour serves, and how the next one takes over.
+
+A mark beside an instance's configuration says that it serves; its units start at boot by that mark
+alone, so no agent is needed for a site that is up.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import json
+import socket
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from shoestring.config.model import Config
+from shoestring.core.errors import CommandError, EngineError
+from shoestring.core.platform import DEBIAN
+from shoestring.core.site import Environment
+from shoestring.site.releases import led_to, switch
+from shoestring.site.render import HEALTH_PORTS, USERS, Instance, httpd_conf, php_conf
+from shoestring.site.sitefile import SiteFile
+from shoestring.system.files import read_bounded, write_atomic
+from shoestring.system.places import SITE_HTTPD, SITE_PHP, SITE_RETIRE
+from shoestring.system.run import run
+from shoestring.system.systemd import is_active, systemctl
+
+START_SECONDS = 10.0
+DRAIN_SECONDS = 0.5
+STOP_SECONDS = 90.0
+WILDCARDS = ("0.0.0.0", "::")  # noqa: S104  what is looked for, not what is bound
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What an environment is to serve: a release, and what its configuration comes to.
+
+    fingerprint: of all that makes a new generation of Apache or PHP necessary.
+    """
+
+    source: str
+    sitefile: SiteFile
+    php_version: str
+    fingerprint: str
+
+
+def fingerprint(config: Config, environment: Environment, wanted: SiteFile, conf: str) -> str:
+    """Return what changes exactly when Apache or PHP must come up anew.
+
+    conf: the id of the release's conf/ in git, which names its whole content.
+    """
+    one = Instance(environment, "a")
+    parts = [httpd_conf(config, one, wanted, ""), conf, wanted.model_dump_json()]
+    parts += [php_conf(one, wanted)] if wanted.php else []
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+
+def httpd_unit(instance: Instance) -> str:
+    """Return the unit of an instance's Apache."""
+    return f"shoestring-httpd@{instance.name}.service"
+
+
+def php_unit(instance: Instance) -> str:
+    """Return the unit of an instance's php-fpm."""
+    return f"shoestring-php@{instance.name}.service"
+
+
+def serving(environment: Environment) -> tuple[Instance, Mapping[str, str]] | None:
+    """Return the colour that serves and what its mark says, None before the first deployment."""
+    for each in (Instance(environment, "a"), Instance(environment, "b")):
+        text = read_bounded(SITE_HTTPD / f"{each.name}.active")
+        if text is not None:
+            return each, dict(json.loads(text))
+    return None
+
+
+def needs_new_generation(environment: Environment, wanted: Wanted) -> bool:
+    """Tell whether Apache must come up anew for this, and a changed link is not enough."""
+    now = serving(environment)
+    if now is None:
+        return True
+    instance, mark = now
+    return mark.get("fingerprint") != wanted.fingerprint or not is_active(httpd_unit(instance))
+
+
+def taken_ports(config: Config, environment: Environment, address: str) -> str:
+    """Return why the first generation could not bind, or nothing: who has its ports already.
+
+    address: one that is on this machine, for IPv4. Apache's own package counts as nobody: it is
+    stopped when the first release goes live.
+    """
+    assert config.site is not None
+    ports = config.site.live_ports if environment == "live" else config.site.staging_ports
+    if environment == "live" and is_active(DEBIAN.apache_unit):
+        return ""
+    for port in ports:
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as sock:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                sock.bind((address, port))
+            except OSError as error:
+                return f"port {port} of {environment} is taken by another program ({error})"
+    return ""
+
+
+def deploy(config: Config, environment: Environment, wanted: Wanted) -> Instance | None:
+    """Have an environment serve a release: a changed link, or a new generation that takes over.
+
+    Returns the generation that is to be retired, None if there is none. Raises EngineError with
+    everything as it was.
+    """
+    now = serving(environment)
+    if now is not None and not needs_new_generation(environment, wanted):
+        instance, mark = now
+        switch(instance.link, wanted.source)
+        _mark(instance, {**mark, "source": wanted.source})
+        return None
+    instance = now[0].other if now is not None else Instance(environment, "a")
+    _write(config, instance, wanted)
+    stock = environment == "live" and now is None and is_active(DEBIAN.apache_unit)
+    if stock:
+        systemctl("disable", "--now", "--quiet", DEBIAN.apache_unit)
+    try:
+        _start(config, instance, wanted)
+    except (CommandError, EngineError) as error:
+        stop(instance)
+        if stock:
+            systemctl("enable", "--now", "--quiet", DEBIAN.apache_unit)
+        raise EngineError(f"{instance.name} did not come up: {error.message}") from error
+    _mark(instance, {"source": wanted.source, "fingerprint": wanted.fingerprint})
+    if now is None:
+        return None
+    SITE_RETIRE.mkdir(parents=True, exist_ok=True)
+    (SITE_RETIRE / now[0].name).touch()
+    (SITE_HTTPD / f"{now[0].name}.active").unlink(missing_ok=True)
+    return now[0]
+
+
+def _write(config: Config, instance: Instance, wanted: Wanted) -> None:
+    for folder in (SITE_HTTPD, SITE_PHP):
+        folder.mkdir(mode=0o755, parents=True, exist_ok=True)
+    switch(instance.link, wanted.source)
+    text = httpd_conf(config, instance, wanted.sitefile, "")
+    write_atomic(SITE_HTTPD / f"{instance.name}.conf", text)
+    if wanted.sitefile.php is not None:
+        write_atomic(SITE_PHP / f"{instance.name}.conf", php_conf(instance, wanted.sitefile))
+        write_atomic(SITE_PHP / f"{instance.name}.env", f"PHP_VERSION={wanted.php_version}\n")
+
+
+def _mark(instance: Instance, mark: Mapping[str, str]) -> None:
+    write_atomic(SITE_HTTPD / f"{instance.name}.active", json.dumps(dict(mark)))
+
+
+def _start(config: Config, instance: Instance, wanted: Wanted) -> None:
+    """Start a generation and wait until it answers at its own port; raises EngineError."""
+    (SITE_RETIRE / instance.name).unlink(missing_ok=True)
+    _mark(instance, {"source": wanted.source, "fingerprint": ""})
+    if wanted.sitefile.php is not None:
+        systemctl("restart", php_unit(instance))
+    systemctl("restart", httpd_unit(instance))
+    until = time.monotonic() + START_SECONDS
+    while (status := answer(config, instance)) == 0:
+        if time.monotonic() > until or not is_active(httpd_unit(instance)):
+            raise EngineError("it does not answer", hint=f"journalctl -u {httpd_unit(instance)}")
+        time.sleep(0.01)
+    if status >= 500:
+        raise EngineError(f"its health page answers with status {status}")
+
+
+def answer(config: Config, instance: Instance, timeout_seconds: float = 2.0) -> int:
+    """Return the status of an instance's health page, asked at its own port; 0 for no answer."""
+    assert config.site is not None
+    port = HEALTH_PORTS[instance.environment, instance.colour]
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout_seconds)
+    try:
+        headers = {"Host": config.site.health_host, "Connection": "close"}
+        connection.request("GET", config.site.health, headers=headers)
+        return connection.getresponse().status
+    except (OSError, http.client.HTTPException):
+        return 0
+    finally:
+        connection.close()
+
+
+def retire(instance: Instance) -> None:
+    """End a generation: its connections close after their next answer, then it ends gracefully."""
+    time.sleep(DRAIN_SECONDS)
+    stop(instance)
+    (SITE_RETIRE / instance.name).unlink(missing_ok=True)
+
+
+def stop(instance: Instance) -> None:
+    """Stop an instance gracefully, first Apache and then the PHP that it asks."""
+    (SITE_HTTPD / f"{instance.name}.active").unlink(missing_ok=True)
+    run(["systemctl", "stop", httpd_unit(instance)], timeout_seconds=STOP_SECONDS, check=False)
+    run(["systemctl", "stop", php_unit(instance)], timeout_seconds=STOP_SECONDS, check=False)
+
+
+def current_source(environment: Environment) -> str:
+    """Return the source commit of what an environment serves, or nothing."""
+    now = serving(environment)
+    return led_to(now[0].link) if now is not None else ""
+
+
+def user_of(environment: Environment) -> str:
+    """Return the account that an environment's Apache and PHP run as."""
+    return USERS[environment]

@@ -1,0 +1,293 @@
+"""Releases: one read-only folder for each source commit, unchanged files hard-linked.
+
+A file's time is that of the last commit which touched it: the same on both nodes, so that ETag and
+Last-Modified are. A release counts only once its manifest is there, which is written last.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import stat
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from shoestring.core.errors import EngineError
+from shoestring.site.policy import LINK
+from shoestring.site.repository import Repository
+from shoestring.system.files import read_bounded, sync_directory, write_atomic
+from shoestring.system.places import RELEASES, SERVED, SHARED, SITE, SITE_MANIFESTS
+
+MANIFEST_MAX = 256 * 1024 * 1024
+MARK = ".release"
+BUILDING = ".building-"
+SYNC_EACH_MAX = 200
+BATCH = 500
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """One file of a release: git's mode and blob, its size, its time in seconds (wall)."""
+
+    mode: str
+    blob: str
+    size: int
+    wall: int
+
+
+Files = Mapping[str, File]
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """What building a release took: files written, files reused."""
+
+    written: int
+    reused: int
+
+
+def path_of(source: str) -> Path:
+    """Return a release's folder."""
+    return RELEASES / source
+
+
+def manifest_path(source: str) -> Path:
+    """Return where a release's manifest lies: outside of it, so that an edit cannot change both."""
+    return SITE_MANIFESTS / f"{source}.json"
+
+
+def manifest(source: str) -> Files | None:
+    """Return what a release consists of, None if it was never finished; raises OSError."""
+    text = read_bounded(manifest_path(source), MANIFEST_MAX)
+    if text is None or not path_of(source).is_dir():
+        return None
+    found = json.loads(text)
+    return {path: File(*values) for path, values in found.items()}
+
+
+def build(repository: Repository, source: str, base: str, shared: Iterable[str]) -> Built:
+    """Build a release out of the repository unless it is there.
+
+    base: a release whose files may be linked, "" for none. Raises EngineError, OSError.
+    """
+    if manifest(source) is not None:
+        return Built(0, 0)
+    old = (manifest(base) if base and repository.has(base) else None) or {}
+    wanted = _wanted(repository, source, base if old else "", old)
+    target = RELEASES / f"{BUILDING}{source}"
+    shutil.rmtree(target, ignore_errors=True)
+    target.mkdir(parents=True, mode=0o755)
+    fresh = [path for path, file in wanted.items() if old.get(path) != file]
+    _make_folders(target, wanted)
+    reused = _link(path_of(base), target, wanted, set(fresh)) if old else 0
+    for path in _write(repository, target, {path: wanted[path] for path in fresh}):
+        wanted[path] = path_size(target / path, wanted[path])
+    for name in shared:
+        _link_shared(target, name)
+    (target / MARK).write_text(str(path_of(source)))
+    _sync(target, fresh)
+    shutil.rmtree(path_of(source), ignore_errors=True)
+    target.rename(path_of(source))
+    text = json.dumps({p: (f.mode, f.blob, f.size, f.wall) for p, f in wanted.items()})
+    write_atomic(manifest_path(source), text)
+    return Built(len(fresh), reused)
+
+
+def path_size(path: Path, file: File) -> File:
+    """Return the file with its true size."""
+    return File(file.mode, file.blob, path.lstat().st_size, file.wall)
+
+
+def _wanted(repository: Repository, source: str, base: str, old: Files) -> dict[str, File]:
+    if base and repository.is_ancestor(base, source):
+        times = repository.touched(source, base)
+        wanted = dict(old)
+        for change in repository.changes(base, source):
+            if not change.mode:
+                wanted.pop(change.path, None)
+            else:
+                wanted[change.path] = File(change.mode, change.blob, -1, times[change.path])
+        for path, wall in times.items():
+            if path in wanted and wanted[path].wall < wall:
+                wanted[path] = File(wanted[path].mode, wanted[path].blob, -1, wall)
+        return wanted
+    times = repository.touched(source, None)
+    return {e.path: File(e.mode, e.blob, e.size, times[e.path]) for e in repository.entries(source)}
+
+
+def _make_folders(target: Path, wanted: Iterable[str]) -> None:
+    folders = {"public"}
+    for path in wanted:
+        folder = path.rpartition("/")[0]
+        while folder and folder not in folders:
+            folders.add(folder)
+            folder = folder.rpartition("/")[0]
+    for folder in sorted(folders):
+        (target / folder).mkdir(mode=0o755, exist_ok=True)
+
+
+def _link(base: Path, target: Path, wanted: Iterable[str], fresh: set[str]) -> int:
+    count = 0
+    source, destination = os.fspath(base), os.fspath(target)
+    for path in wanted:
+        if path not in fresh:
+            os.link(f"{source}/{path}", f"{destination}/{path}", follow_symlinks=False)
+            count += 1
+    return count
+
+
+def _write(repository: Repository, target: Path, fresh: Files) -> Iterator[str]:
+    paths = list(fresh)
+    for start in range(0, len(paths), BATCH):
+        some = paths[start : start + BATCH]
+        contents = repository.blobs(fresh[path].blob for path in some)
+        for path, content in zip(some, contents, strict=True):
+            write_file(target / path, fresh[path], content)
+            yield path
+
+
+def write_file(path: Path, file: File, content: bytes) -> None:
+    """Write one file of a release as git has it; it must not be there. Raises OSError."""
+    if file.mode == LINK:
+        path.symlink_to(content.decode("utf-8", "surrogateescape"))
+    else:
+        mode = 0o555 if file.mode == "100755" else 0o444
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as out:
+            out.write(content)
+        path.chmod(mode)
+    os.utime(path, (file.wall, file.wall), follow_symlinks=False)
+
+
+def _link_shared(target: Path, name: str) -> None:
+    SHARED.joinpath(name).mkdir(parents=True, exist_ok=True)
+    link = target / "public" / name
+    link.parent.mkdir(parents=True, exist_ok=True)
+    link.symlink_to(SHARED / name)
+
+
+def _sync(target: Path, fresh: list[str]) -> None:
+    """Have what was written survive a power cut, before the release can be chosen."""
+    if len(fresh) > SYNC_EACH_MAX:
+        os.sync()
+        return
+    for path in fresh:
+        if not (target / path).is_symlink():
+            handle = os.open(target / path, os.O_RDONLY)
+            try:
+                os.fsync(handle)
+            finally:
+                os.close(handle)
+    sync_directory(target)
+
+
+def switch(link: str, source: str) -> None:
+    """Lead a link to a release, by one rename; raises OSError."""
+    path = Path(link)
+    new = path.with_name(f".{path.name}.new")
+    new.unlink(missing_ok=True)
+    new.symlink_to(path_of(source))
+    new.replace(path)
+
+
+def led_to(link: str) -> str:
+    """Return the source commit of the release that a link leads to, or nothing."""
+    try:
+        return Path(link).readlink().name
+    except OSError:
+        return ""
+
+
+def drifted(source: str, *, whole: bool = False) -> list[str]:
+    """Return the paths that are not as the manifest has them; `whole` also reads every byte.
+
+    Raises EngineError if there is no such release.
+    """
+    files = manifest(source)
+    if files is None:
+        raise EngineError(f"there is no release {source[:8]}")
+    top = path_of(source)
+    found = [path for path, file in files.items() if not _is_as_told(top / path, file, whole)]
+    return sorted(found + _strangers(top, files))
+
+
+def _is_as_told(path: Path, file: File, whole: bool) -> bool:
+    try:
+        now = path.lstat()
+    except OSError:
+        return False
+    if file.mode == LINK:
+        return stat.S_ISLNK(now.st_mode) and _blob(os.fsencode(path.readlink())) == file.blob
+    mode = 0o555 if file.mode == "100755" else 0o444
+    same = stat.S_ISREG(now.st_mode) and stat.S_IMODE(now.st_mode) == mode and now.st_uid == 0
+    same = same and now.st_size == file.size and int(now.st_mtime) == file.wall
+    return same and (not whole or _blob(path.read_bytes()) == file.blob)
+
+
+def _blob(content: bytes) -> str:
+    """Return git's name for a content (git-hash-object(1))."""
+    head = b"blob %d\0" % len(content)
+    return hashlib.sha1(head + content, usedforsecurity=False).hexdigest()
+
+
+def _strangers(top: Path, files: Files) -> list[str]:
+    """Return what lies in a release without belonging there."""
+    found, cut = [], len(os.fspath(top)) + 1
+    for folder, folders, names in os.walk(top):
+        links = [name for name in folders if Path(folder, name).is_symlink()]
+        for name in (*names, *links):
+            path = f"{folder}/{name}"[cut:]
+            if path not in files and path != MARK and not _is_shared(Path(folder, name)):
+                found.append(path)
+    return found
+
+
+def _is_shared(path: Path) -> bool:
+    return path.is_symlink() and path.readlink().is_relative_to(SHARED)
+
+
+def repair(repository: Repository, source: str, paths: Iterable[str]) -> str:
+    """Put files back as git has them; what they were is kept. Return where; raises OSError."""
+    files = manifest(source) or {}
+    kept = SITE / "altered" / time.strftime("%Y%m%dT%H%M%SZ", time.gmtime()) / source[:12]
+    for path in paths:
+        here, copy = path_of(source) / path, kept / path
+        if os.path.lexists(here):
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(here, copy, follow_symlinks=False)
+        if path not in files:
+            here.unlink()
+            continue
+        content = next(repository.blobs([files[path].blob]))
+        new = here.with_name(f".{here.name}.repaired")
+        here.parent.mkdir(parents=True, exist_ok=True)
+        new.unlink(missing_ok=True)
+        write_file(new, files[path], content)
+        new.replace(here)
+    return str(kept)
+
+
+def present() -> list[str]:
+    """Return the finished releases."""
+    return [path.stem for path in SITE_MANIFESTS.glob("*.json") if path_of(path.stem).is_dir()]
+
+
+def sweep(keep: Iterable[str]) -> list[str]:
+    """Remove all other releases, and what a crash left half built; return what was removed."""
+    kept = set(keep)
+    for path in RELEASES.glob(f"{BUILDING}*"):
+        shutil.rmtree(path, ignore_errors=True)
+    gone = [source for source in present() if source not in kept]
+    for source in gone:
+        manifest_path(source).unlink(missing_ok=True)
+        shutil.rmtree(path_of(source), ignore_errors=True)
+    return gone
+
+
+def make_places() -> None:
+    """Make the folders that releases lie in."""
+    for folder in (SERVED, RELEASES, SHARED, SITE_MANIFESTS):
+        folder.mkdir(mode=0o755, parents=True, exist_ok=True)

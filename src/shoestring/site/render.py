@@ -1,0 +1,158 @@
+"""pair.toml and site.toml -> the files of one instance of Apache and PHP. Pure.
+
+An environment (live, staging) has two instances, its colours a and b. One serves; a changed
+configuration comes up as the other one, on the same ports, and takes over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import jinja2
+
+from shoestring.config.model import Config
+from shoestring.core.site import Colour, Environment
+from shoestring.site.sitefile import SiteFile
+
+MODULES = [
+    "mpm_event",
+    "authz_core",
+    "authz_host",
+    "authn_core",
+    "mime",
+    "dir",
+    "setenvif",
+    "reqtimeout",
+    "alias",
+    "headers",
+    "filter",
+    "deflate",
+    "expires",
+]
+PHP_MODULES = ("proxy", "proxy_fcgi")
+NEEDS: Mapping[str, tuple[str, ...]] = {
+    "ssl": ("socache_shmcb",),
+    "auth_basic": ("authn_file", "authz_user"),
+    "proxy_http": ("proxy",),
+    "proxy_wstunnel": ("proxy",),
+    "proxy_balancer": ("proxy", "slotmem_shm", "lbmethod_byrequests"),
+    "cache_disk": ("cache",),
+}
+HEALTH_PORTS: Mapping[tuple[Environment, Colour], int] = {
+    ("live", "a"): 7441,
+    ("live", "b"): 7442,
+    ("staging", "a"): 7443,
+    ("staging", "b"): 7444,
+}
+TRIAL_PORT = 7440
+USERS: Mapping[Environment, str] = {"live": "www-data", "staging": "shoestring-staging"}
+GRACEFUL_SECONDS = 60
+RUNTIME = "/run/shoestring-httpd"
+PHP_RUNTIME = "/run/shoestring-php"
+LOGS = "/var/log/shoestring"
+SERVED = "/srv/shoestring"
+RETIRE = "/run/shoestring/retire"
+DRAINING = "/run/shoestring/draining"
+SESSIONS = "/var/lib/shoestring-php"
+
+_TEMPLATES = jinja2.Environment(
+    loader=jinja2.PackageLoader("shoestring.site"),
+    undefined=jinja2.StrictUndefined,
+    autoescape=False,  # noqa: S701  configuration files, not HTML; values are validated before
+    trim_blocks=True,
+    lstrip_blocks=True,
+    keep_trailing_newline=True,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """One instance, or (`trial`) a candidate that is booted where nobody hears it."""
+
+    environment: Environment
+    colour: Colour
+    trial: str = ""
+
+    @property
+    def name(self) -> str:
+        """Return the name of its units and files."""
+        return f"{self.environment}-{self.colour}"
+
+    @property
+    def link(self) -> str:
+        """Return the link that leads to the release which it serves."""
+        return f"{SERVED}/{self.name}"
+
+    @property
+    def other(self) -> Instance:
+        """Return the other colour of this environment."""
+        return Instance(self.environment, "b" if self.colour == "a" else "a")
+
+    @property
+    def health_port(self) -> int:
+        """Return the port of 127.0.0.1 at which this instance alone answers."""
+        return TRIAL_PORT if self.trial else HEALTH_PORTS[self.environment, self.colour]
+
+
+def modules(wanted: SiteFile) -> tuple[str, ...]:
+    """Return the modules that are loaded, each once, what they need before them."""
+    asked = [*MODULES, *(PHP_MODULES if wanted.php else ())]
+    for module in wanted.modules:
+        asked += [*NEEDS.get(module, ()), module]
+    return tuple(dict.fromkeys(asked))
+
+
+def listens(config: Config, environment: Environment) -> tuple[str, ...]:
+    """Return what an environment's Apache listens on: its VIP, and 127.0.0.1 for the checks."""
+    assert config.site is not None
+    ports = config.site.live_ports if environment == "live" else config.site.staging_ports
+    addresses = [str(a.ip) for a in config.vips[config.site_vip(environment)].address]
+    hosts = [f"[{a}]" if ":" in a else a for a in (*addresses, "127.0.0.1")]
+    return tuple(f"{host}:{port}" for port in ports for host in hosts)
+
+
+def httpd_conf(config: Config, instance: Instance, wanted: SiteFile, release: str) -> str:
+    """Return an instance's Apache configuration; for a trial it is that of the release itself."""
+    assert config.site is not None
+    root = release if instance.trial else instance.link
+    logs = instance.trial or f"{LOGS}/{instance.environment}"
+    runtime = instance.trial or f"{RUNTIME}/{instance.name}"
+    return _TEMPLATES.get_template("httpd.conf.j2").render(
+        instance=instance.name,
+        environment=instance.environment,
+        runtime=runtime,
+        user=USERS[instance.environment],
+        graceful_seconds=GRACEFUL_SECONDS,
+        modules=modules(wanted),
+        listens=(*listens(config, instance.environment), f"127.0.0.1:{instance.health_port}"),
+        root=root,
+        shared=f"{SERVED}/shared",
+        allow_override=" ".join(wanted.allow_override),
+        error_log=f"{logs}/error.log",
+        access_log="/dev/null" if instance.trial else f"{logs}/access.log",
+        draining=DRAINING,
+        retire=f"{RETIRE}/{instance.name}",
+        php_socket=php_socket(instance) if wanted.php else "",
+        no_php=[f"{SERVED}/shared", *(f"{root}/public/{s}" for s in config.site.shared)],
+    )
+
+
+def php_socket(instance: Instance) -> str:
+    """Return the socket of an instance's PHP."""
+    return f"{PHP_RUNTIME}/{instance.name}/php.sock"
+
+
+def php_conf(instance: Instance, wanted: SiteFile) -> str:
+    """Return the configuration of an instance's php-fpm."""
+    assert wanted.php is not None
+    return _TEMPLATES.get_template("php.conf.j2").render(
+        instance=instance.name,
+        runtime=f"{PHP_RUNTIME}/{instance.name}",
+        user=USERS[instance.environment],
+        socket=php_socket(instance),
+        error_log=f"{LOGS}/{instance.environment}/php.log",
+        sessions=f"{SESSIONS}/{instance.environment}",
+        in_database=wanted.php.sessions == "database" and instance.environment == "live",
+        php=wanted.php,
+    )
