@@ -13,9 +13,12 @@ import pytest
 from shoestring.config.load import parse
 from shoestring.core.event import CATALOGUE
 from shoestring.core.platform import DEBIAN, RHEL
+from shoestring.core.site import ENVIRONMENTS
 from shoestring.database.render import cut_table
 from shoestring.database.render import render as render_database
 from shoestring.lab.labs import pair_toml
+from shoestring.site.render import Instance, httpd_conf, php_conf
+from shoestring.site.sitefile import Php, SiteFile
 from shoestring.vip.render import firewall, hand_table, render, vrids
 
 EXPECTED = Path(__file__).parent / "expected"
@@ -36,6 +39,12 @@ def rendered() -> Iterator[tuple[str, str]]:
                 yield f"{name}/{node}{file.path}", file.text
     yield "database/firewall.nft", firewall(replicating, "alpha").text
     yield "database/cut.nft", cut_table(replicating, "alpha")
+    serving = parse(pair_toml() + "[site]\n")
+    wanted = SiteFile(modules=("ssl", "rewrite"), php=Php(settings={"memory_limit": "256M"}))
+    for environment in ENVIRONMENTS:
+        instance = Instance(environment, "a")
+        yield f"site/{environment}.conf", httpd_conf(serving, instance, wanted, "")
+        yield f"site/{environment}-php.conf", php_conf(instance, wanted)
     six = parse(pair_toml() + '[vips.six]\naddress = "2001:db8::200/64"\nprefer = "beta"\n')
     yield "with-ipv6-alone/keepalived.conf", render(six, "alpha", DEBIAN)[0].text
     peers = {4: "198.51.100.12", 6: "2001:db8::12"}

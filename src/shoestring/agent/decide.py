@@ -26,7 +26,7 @@ def decide(config: Config, memory: Memory, snapshot: Snapshot) -> Decision:
     now = database_problems(config, site.memory, snapshot)
     raised = tuple(_key(event) for event in now)
     new = [event for event in now if _key(event) not in memory.database_raised]
-    site_now = tuple(site_problems(config, snapshot))
+    site_now = tuple(site_problems(config, site.memory, snapshot))
     site_raised = tuple(_key(event) for event in site_now)
     new += [event for event in site_now if _key(event) not in memory.site_raised]
     return Decision(
@@ -50,7 +50,7 @@ def _key(event: Event) -> str:
 def report(config: Config, memory: Memory, snapshot: Snapshot) -> NodeReport:
     """Return this node's report of all slices."""
     found = vip_report(config, memory, snapshot)
-    now = (*database_problems(config, memory, snapshot), *site_problems(config, snapshot))
+    now = (*database_problems(config, memory, snapshot), *site_problems(config, memory, snapshot))
     told = tuple((e.code, e.sentence()) for e in now)
     return replace(
         found,

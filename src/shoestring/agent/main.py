@@ -123,6 +123,7 @@ class Agent:
         self.board.peer = Seen(report, boot_seconds())
         if not isinstance(old, Seen) or self.hairpin.peer_key is None:
             self._learn_hairpin_key()
+        self.site.heard(old.value.site if isinstance(old, Seen) else None, report.site)
         if (
             not isinstance(old, Seen)
             or old.value.vips != report.vips

@@ -18,7 +18,7 @@ from shoestring.core.action import CarryOver, KeepLine, SendKeys, Serve, SiteAct
 from shoestring.core.errors import EngineError
 from shoestring.core.event import CATALOGUE, Event
 from shoestring.core.seen import Seen, Unseen
-from shoestring.core.site import SiteSeen
+from shoestring.core.site import SiteReport, SiteSeen
 from shoestring.system.board import Board
 from shoestring.system.clock import boot_seconds
 from shoestring.system.places import SITE_SOCKET
@@ -58,6 +58,11 @@ class SitePart:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(LOOK_SECONDS):
                     await self._look_now.wait()
+
+    def heard(self, before: SiteReport | None, now: SiteReport | None) -> None:
+        """Look again at once when the other node's branches have moved."""
+        if self._on and (before and before.heads) != (now and now.heads):
+            self._look_now.set()
 
     async def close(self) -> None:
         """Close what was kept open."""

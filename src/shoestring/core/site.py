@@ -66,6 +66,11 @@ class SiteReport:
 
 @dataclass(frozen=True, slots=True)
 class SiteMemory:
-    """What the agent remembers of the slice between two ticks: when it tried what last."""
+    """What the agent remembers of the slice between two ticks.
+
+    tried: when what was tried last. since: since when a branch has stood as it does, where it is
+    not the same on both nodes; in seconds of the boot clock.
+    """
 
     tried: Mapping[str, float] = field(default_factory=dict)
+    since: Mapping[str, float] = field(default_factory=dict)

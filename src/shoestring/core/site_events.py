@@ -12,7 +12,7 @@ SITE_KINDS = (
         "{node} and {other} stand apart on branch {branch}",
         "Both took pushes while they could not hear each other. Nothing is lost: each node keeps "
         "both lines (the other one's as refs/shoestring/peer/{branch}); what is live stays.",
-        "push a merge of both, or shoestring site settle --take NODE {branch}",
+        "push a merge of both, or shoestring site settle --take NODE BRANCH",
     ),
     Kind(
         "SITE-802",
@@ -54,7 +54,7 @@ SITE_KINDS = (
         Level.CRITICAL,
         "{environment} does not answer on {node}",
         "Its Apache does not run, or its health page fails.",
-        "systemctl status 'shoestring-httpd@{environment}-*'; /var/log/shoestring/{environment}",
+        "systemctl status 'shoestring-httpd@*'; the logs below /var/log/shoestring",
     ),
     Kind(
         "SITE-810",

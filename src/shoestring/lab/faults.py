@@ -9,14 +9,13 @@ from dataclasses import dataclass
 
 from shoestring.core.errors import CommandError, LabError
 from shoestring.lab.hosts import Host, wait_until
-from shoestring.lab.labs import Lab
+from shoestring.lab.labs import FILTER_TABLE, Lab
 from shoestring.lab.place import NAMES
 from shoestring.system.run import run
 
 BUSY_PROCESSES = 8
 BUSY_SECONDS_MAX = 180
-FILTER_TABLE = "lab_filter"
-UNITS = ("apache2", "mariadb", "keepalived", "shoestring-agent")
+UNITS = ("apache2", "mariadb", "keepalived", "shoestring-agent", "shoestring-site")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,15 +47,7 @@ def _filter_between_nodes(host: Host) -> None:
     ports = ", ".join(host.place.port(node) for node in NAMES)
     rule = f"iifname {{ {ports} }} oifname {{ {ports} }} drop"
     chain = f"chain forward {{\ntype filter hook forward priority 0;\n{rule}\n}}"
-    _switch_rules(host, f"table bridge {FILTER_TABLE} {{\n{chain}\n}}\n")
-
-
-def unfilter(host: Host) -> None:
-    """Have the switch carry everything again."""
-    _switch_rules(host, f"table bridge {FILTER_TABLE}\ndelete table bridge {FILTER_TABLE}\n")
-
-
-def _switch_rules(host: Host, text: str) -> None:
+    text = f"table bridge {FILTER_TABLE} {{\n{chain}\n}}\n"
     run(["ip", "netns", "exec", host.place.namespace, "nft", "-f", "-"], stdin=text)
 
 
@@ -135,8 +126,14 @@ def heal_all(lab: Lab) -> None:
         with contextlib.suppress(CommandError):
             plug_cable(host)
             plug_gateway(host)
-            unfilter(host)
         heal_host(host)
+    lab.unfilter()
+
+
+def _starts_at_boot(host: Host, unit: str) -> bool:
+    """Tell whether a unit is to run at all: a site of our own takes the place of apache2."""
+    said = host.run(["systemctl", "is-enabled", unit], check=False).out.strip()
+    return unit not in ("apache2", "shoestring-site") or said == "enabled"
 
 
 def heal_host(host: Host) -> None:
@@ -146,7 +143,7 @@ def heal_host(host: Host) -> None:
     host.run(["systemctl", "stop", "lab-busy"], check=False)
     host.run(["systemctl", "reset-failed"], check=False)
     has_agent = host.run(["test", "-e", "/etc/shoestring/pair.toml"], check=False).code == 0
-    units = UNITS if has_agent else UNITS[:3]
+    units = [unit for unit in (UNITS if has_agent else UNITS[:3]) if _starts_at_boot(host, unit)]
     try:
         host.run(["systemctl", "start", *units], timeout_seconds=90)
     except CommandError as error:

@@ -123,10 +123,16 @@ class Host:
         return ["nsenter", "--target", str(leader), "--all", "--wdns=/root", "--", *argv]
 
     def run(
-        self, argv: Sequence[str], *, check: bool = True, timeout_seconds: float = 60
+        self,
+        argv: Sequence[str],
+        *,
+        check: bool = True,
+        timeout_seconds: float = 60,
+        stdin: str = "",
     ) -> Result:
         """Run a command inside."""
-        return run(self.command(argv), check=check, timeout_seconds=timeout_seconds)
+        command = self.command(argv)
+        return run(command, check=check, timeout_seconds=timeout_seconds, stdin=stdin)
 
     def is_booted(self) -> bool:
         """Tell whether systemd inside has started everything."""

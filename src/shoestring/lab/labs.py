@@ -23,6 +23,7 @@ from shoestring.system.run import run
 Tell = Callable[[str], None]
 PAIR_SECONDS = 40.0
 FORWARD_PORT = 8080
+FILTER_TABLE = "lab_filter"
 DATABASE_TOML = "\n[database]\n"
 SITE_TOML = "\n[site]\n"
 
@@ -168,6 +169,11 @@ class Lab:
         with contextlib.suppress(OSError, ValueError):
             return int((self.place.folder / "forward.port").read_text())
         return None
+
+    def unfilter(self) -> None:
+        """Have the switch carry everything between the hosts again."""
+        text = f"table bridge {FILTER_TABLE}\ndelete table bridge {FILTER_TABLE}\n"
+        run(["ip", "netns", "exec", self.place.namespace, "nft", "-f", "-"], stdin=text)
 
     def down(self) -> None:
         """Remove all of this lab, whatever a crashed run has left of it."""

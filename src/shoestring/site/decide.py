@@ -6,7 +6,7 @@ or a hand has left behind, a step at a time.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from shoestring.config.model import Config
@@ -18,7 +18,10 @@ from shoestring.core.site import ENVIRONMENTS, Relation, SiteMemory, SiteReport,
 from shoestring.core.snapshot import Snapshot
 
 AGAIN_SECONDS = 5.0
-AGAIN_APART_SECONDS = 60.0
+AGAIN_APART_SECONDS = 10.0
+STEADY_SECONDS = 1.5
+UNKNOWN_SECONDS = 4.0
+TOLD_SECONDS = 5.0
 
 
 def decide(config: Config, memory: Memory, snapshot: Snapshot) -> Decision:
@@ -26,16 +29,21 @@ def decide(config: Config, memory: Memory, snapshot: Snapshot) -> Decision:
     seen = snapshot.site
     if config.site is None or not isinstance(seen, Seen):
         return Decision(memory)
-    tried = dict(memory.site.tried)
+    now, tried = snapshot.now, dict(memory.site.tried)
+    since = {
+        f"{branch} {relation}": memory.site.since.get(f"{branch} {relation}", now)
+        for branch, relation in seen.value.relations.items()
+        if relation != "same"
+    }
     actions = []
-    for action in _due(config, snapshot, seen.value):
+    for action in _due(config, snapshot, seen.value, since):
         key = f"{type(action).__name__} {getattr(action, 'subject', '')}"
         pause = AGAIN_APART_SECONDS if isinstance(action, KeepLine) else AGAIN_SECONDS
         if snapshot.now - tried.get(key, float("-inf")) >= pause:
             tried[key] = snapshot.now
             actions.append(action)
     kept = {k: at for k, at in tried.items() if snapshot.now - at < AGAIN_APART_SECONDS}
-    return Decision(replace(memory, site=SiteMemory(kept)), tuple(actions))
+    return Decision(replace(memory, site=SiteMemory(kept, since)), tuple(actions))
 
 
 def peer_site(snapshot: Snapshot) -> SiteReport | None:
@@ -44,7 +52,9 @@ def peer_site(snapshot: Snapshot) -> SiteReport | None:
     return peer.site if peer is not None else None
 
 
-def _due(config: Config, snapshot: Snapshot, seen: SiteSeen) -> Iterator[Action]:
+def _due(
+    config: Config, snapshot: Snapshot, seen: SiteSeen, since: Mapping[str, float]
+) -> Iterator[Action]:
     theirs = peer_site(snapshot)
     if seen.busy:
         return
@@ -56,6 +66,9 @@ def _due(config: Config, snapshot: Snapshot, seen: SiteSeen) -> Iterator[Action]
         return
     other = config.other(snapshot.node)
     for branch, relation in seen.relations.items():
+        lasted = snapshot.now - since.get(f"{branch} {relation}", snapshot.now)
+        if lasted < (UNKNOWN_SECONDS if relation == "unknown" else STEADY_SECONDS):
+            continue  # what the other node said of itself may be from before a push
         if relation == "ahead":
             yield CarryOver(branch, f"{other} lacks commits of {branch}")
         elif relation in ("apart", "unknown") and branch in seen.heads:
@@ -64,7 +77,7 @@ def _due(config: Config, snapshot: Snapshot, seen: SiteSeen) -> Iterator[Action]
         yield SendKeys(f"{other} has an older list of keys")
 
 
-def problems(config: Config, snapshot: Snapshot) -> Iterator[Event]:
+def problems(config: Config, memory: Memory, snapshot: Snapshot) -> Iterator[Event]:
     """Yield what is wrong now, as events of the catalogue."""
     if config.site is None:
         return
@@ -73,6 +86,11 @@ def problems(config: Config, snapshot: Snapshot) -> Iterator[Event]:
         yield Event("SITE-806", {"node": node, "why": seen.why})
         return
     for branch, relation in seen.value.relations.items():
+        if (
+            snapshot.now - memory.site.since.get(f"{branch} {relation}", snapshot.now)
+            < TOLD_SECONDS
+        ):
+            continue
         yield from _stands(config, snapshot, branch, relation)
     if seen.value.drift:
         what, count = "; ".join(seen.value.drift[:3]), str(len(seen.value.drift))

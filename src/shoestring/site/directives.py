@@ -118,10 +118,11 @@ def against(statement: str) -> str:
     name, given = words[0].lower(), words[1:]
     if "%{file:" in statement.lower() or re.search(r"\bfile\s*\(", statement, re.IGNORECASE):
         return "an expression may not read files"
-    if name in OWN:
+    bare = name.lstrip("</")
+    if bare in OWN:
         return f"{words[0]} is the tool's own: see pair.toml, [site]"
-    if name in FORBIDDEN:
-        return f"{words[0]}: {FORBIDDEN[name]}"
+    if bare in FORBIDDEN:
+        return f"{words[0]}: {FORBIDDEN[bare]}"
     if _CGI.search(statement):
         return "CGI, SSI and Lua are not offered; PHP runs in php-fpm"
     if any("|" in word[:2] or word.startswith("prg:") for word in given):

@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import takewhile
 from pathlib import Path
 
 from shoestring.config.model import Config
@@ -208,6 +209,8 @@ class Hands:
         if why := trial(self.config, environment, releases.path_of(source), wanted.sitefile):
             raise EngineError(why)
         files = f"{built.written} files written, {built.reused} reused"
+        if built.written == built.reused == 0:
+            files = f"release {source[:8]} is there, to the byte"
         return wanted, files + (", new configuration: trial boot ok" if again else "")
 
     def _mend(self, source: str) -> None:
@@ -315,6 +318,7 @@ class Hands:
     def _serve(self, environment: Environment, wanted: instances.Wanted) -> None:
         old = instances.deploy(self.config, environment, wanted)
         if old is not None:
+            instances.drain(old)
             threading.Thread(target=instances.retire, args=(old,), daemon=True).start()
 
     # --- what is so
@@ -373,7 +377,8 @@ class Hands:
     def history(self, count: int) -> list[Commit]:
         """Return what was live, newest first."""
         head = self.repository.heads().get(self.site.live_branch)
-        return list(self.repository.log(head, min(count, LOG_MAX))) if head else []
+        found = self.repository.log(head, min(count, LOG_MAX)) if head else iter(())
+        return list(takewhile(lambda entry: SOURCE in entry.trailers, found))
 
     def activate(self, environment: Environment) -> str:
         """Serve what the branch asks for, where a crash or a boot has left something else."""
@@ -415,8 +420,11 @@ class Hands:
 
     def sweep(self) -> None:
         """Remove releases that nobody can ask for any more."""
-        recent = [self.source_of(c) for c in self.history(self.site.releases_keep + 1)]
-        releases.sweep([*recent, *(instances.current_source(e) for e in ENVIRONMENTS)])
+        was_live = [self.source_of(c) for c in self.history(self.site.releases_keep + 1)]
+        built_last = releases.present()[: self.site.releases_keep]
+        releases.sweep(
+            [*was_live, *built_last, *(instances.current_source(e) for e in ENVIRONMENTS)]
+        )
 
 
 def newest_php() -> str:

@@ -27,7 +27,7 @@ from shoestring.system.run import run
 from shoestring.system.systemd import is_active, systemctl
 
 START_SECONDS = 10.0
-DRAIN_SECONDS = 0.5
+DRAIN_SECONDS = 0.3
 STOP_SECONDS = 90.0
 WILDCARDS = ("0.0.0.0", "::")  # noqa: S104  what is looked for, not what is bound
 
@@ -120,13 +120,13 @@ def deploy(config: Config, environment: Environment, wanted: Wanted) -> Instance
     _write(config, instance, wanted)
     stock = environment == "live" and now is None and is_active(DEBIAN.apache_unit)
     if stock:
-        systemctl("disable", "--now", "--quiet", DEBIAN.apache_unit)
+        _stock("disable")
     try:
         _start(config, instance, wanted)
     except (CommandError, EngineError) as error:
         stop(instance)
         if stock:
-            systemctl("enable", "--now", "--quiet", DEBIAN.apache_unit)
+            _stock("enable")
         raise EngineError(f"{instance.name} did not come up: {error.message}") from error
     _mark(instance, {"source": wanted.source, "fingerprint": wanted.fingerprint})
     if now is None:
@@ -135,6 +135,15 @@ def deploy(config: Config, environment: Environment, wanted: Wanted) -> Instance
     (SITE_RETIRE / now[0].name).touch()
     (SITE_HTTPD / f"{now[0].name}.active").unlink(missing_ok=True)
     return now[0]
+
+
+def _stock(verb: str) -> None:
+    """Disable or enable the distribution's own Apache; raises CommandError.
+
+    In a unit of its own: it writes below /etc, which this program may not.
+    """
+    argv = ["systemd-run", "--quiet", "--pipe", "--wait", "--collect"]
+    run([*argv, "systemctl", verb, "--now", "--quiet", DEBIAN.apache_unit], timeout_seconds=60)
 
 
 def _write(config: Config, instance: Instance, wanted: Wanted) -> None:
@@ -183,9 +192,17 @@ def answer(config: Config, instance: Instance, timeout_seconds: float = 2.0) -> 
         connection.close()
 
 
-def retire(instance: Instance) -> None:
-    """End a generation: its connections close after their next answer, then it ends gracefully."""
+def drain(instance: Instance) -> None:
+    """Have a generation take no more connections: those that it has close after an answer first.
+
+    What it is answering then goes on; `stop` waits for that.
+    """
     time.sleep(DRAIN_SECONDS)
+    run(["systemctl", "stop", "--no-block", httpd_unit(instance)], check=False)
+
+
+def retire(instance: Instance) -> None:
+    """Wait until a generation that was drained has answered all, and forget it."""
     stop(instance)
     (SITE_RETIRE / instance.name).unlink(missing_ok=True)
 

@@ -271,8 +271,9 @@ def repair(repository: Repository, source: str, paths: Iterable[str]) -> str:
 
 
 def present() -> list[str]:
-    """Return the finished releases."""
-    return [path.stem for path in SITE_MANIFESTS.glob("*.json") if path_of(path.stem).is_dir()]
+    """Return the finished releases, those that were built last first."""
+    found = sorted(SITE_MANIFESTS.glob("*.json"), key=lambda p: p.stat().st_mtime, reverse=True)
+    return [path.stem for path in found if path_of(path.stem).is_dir()]
 
 
 def sweep(keep: Iterable[str]) -> list[str]:
