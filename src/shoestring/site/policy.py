@@ -96,7 +96,7 @@ def _against_name(path: str) -> str:
 
 
 def _against_kind(entry: Entry) -> str:
-    if entry.mode == SUBMODULE or entry.path == ".gitmodules":
+    if entry.mode == SUBMODULE or entry.path.endswith(".gitmodules"):
         return "submodules are not carried: commit the files themselves"
     if entry.mode not in (*FILES, LINK):
         return f"mode {entry.mode} is neither a file nor a link"

@@ -73,7 +73,7 @@ BAD_TREES: dict[str, tuple[Spoil, str]] = {
     "a link out of public": (with_link("public/up", "../../x"), "leaves public/"),
     "a link into conf": (with_link("public/conf", "../conf"), "leaves public/"),
     "a submodule": (with_index_entry("160000", "public/sub"), "submodules"),
-    "gitmodules": (with_file("public/.gitmodules", ""), "staging"),
+    "gitmodules": (with_file("public/.gitmodules", ""), "submodules"),
     "a .git folder": (with_tree(".git"), "staging"),
     "a private key by name": (with_file("public/site.key", "x"), "looks like a secret"),
     "an .env file": (with_file("public/.env", "x"), "looks like a secret"),
