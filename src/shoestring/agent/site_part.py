@@ -15,8 +15,8 @@ from shoestring.agent.control import StrictWord, body_of, parsed
 from shoestring.agent.loop import Loop
 from shoestring.config.model import Config
 from shoestring.core.action import CarryOver, KeepLine, SendKeys, Serve, SiteAction
-from shoestring.core.errors import EngineError
-from shoestring.core.event import CATALOGUE, Event
+from shoestring.core.errors import EngineError, UsageError
+from shoestring.core.event import Event
 from shoestring.core.seen import Seen, Unseen
 from shoestring.core.site import SiteReport, SiteSeen
 from shoestring.system.board import Board
@@ -126,8 +126,12 @@ class SitePart:
 
     async def _tell(self, request: web.Request) -> web.Response:
         word = parsed(EventWord, await body_of(request))
-        if word.code in CATALOGUE:
-            self._loop.tell(Event(word.code, dict(word.facts)))
+        event = Event(word.code, dict(word.facts))
+        try:
+            event.sentence()
+        except KeyError as error:
+            raise UsageError(f"no event with these facts: {error}") from error
+        self._loop.tell(event)
         self._look_now.set()
         return web.json_response({"told": True})
 

@@ -32,6 +32,7 @@ PEER = "refs/shoestring/peer"
 PACK_MAX_FACTOR = 1.1
 HEAD_BYTES = 4096
 LOG_MAX = 200
+DRIFT_MAX = 20
 SOURCE = "Source-Commit"
 FIRST_FILES = {
     "public/index.html": b"<!doctype html><title>empty</title><p>This site is empty.</p>\n",
@@ -398,14 +399,13 @@ class Hands:
 
     def look_for_drift(self, *, whole: bool) -> None:
         """Compare what is served with git, and (`whole`) every byte and the repository itself."""
-        sources = {instances.current_source(e): e for e in ENVIRONMENTS}
-        found = []
+        sources: dict[str, Environment] = {}
+        for environment in ENVIRONMENTS:
+            sources.setdefault(instances.current_source(environment), environment)
+        found: list[str] = []
         for source, environment in sources.items():
-            if source:
-                wrong = releases.drifted(source, whole=whole)
-                found += [f"{environment}: {policy.printable(path)}" for path in wrong[:20]]
-        if tuple(found) != self.drift and found:
-            self._tell("SITE-803", {"what": "; ".join(found[:3]), "count": str(len(found))})
+            wrong = releases.drifted(source, whole=whole) if source else []
+            found += [f"{environment}: {policy.printable(path)}" for path in wrong[:DRIFT_MAX]]
         self.drift = tuple(found)
         if whole:
             self.corrupt = self.repository.corruption()
