@@ -47,7 +47,7 @@ async def talk(server_identity: Identity, client_identity: Identity) -> tuple[li
     heard: list[NodeReport] = []
     lost: list[str] = []
     answer: object = None
-    server = PeerServer(server_identity, echo)
+    server = PeerServer(server_identity, echo, {})
     port = free_port()
     await server.start("127.0.0.1", port)
     server.publish(PEER)

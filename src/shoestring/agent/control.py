@@ -224,6 +224,9 @@ async def as_json(request: web.Request, handler: Handler) -> web.StreamResponse:
         return _no(400, error)
     except ShoestringError as error:
         return _no(409, error)
+    except OSError as error:
+        where = f": {error.filename}" if error.filename else ""
+        return _no(409, ShoestringError(f"{error.strerror or error}{where}"))
     except OverflowError as error:
         return _no(429, ShoestringError(str(error)))
 

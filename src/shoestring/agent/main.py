@@ -35,6 +35,8 @@ from shoestring.core.snapshot import PEER_FRESH_SECONDS, NodeReport
 from shoestring.peer.hairpin import Hairpin
 from shoestring.peer.identity import Identity
 from shoestring.peer.link import PeerClient, PeerServer
+from shoestring.peer.pipe import PipeClient, PipeServer
+from shoestring.site.shared import USER as SHARED_USER
 from shoestring.system import manifest, nft, places
 from shoestring.system.board import Board
 from shoestring.system.clock import boot_seconds, wall_seconds
@@ -51,6 +53,7 @@ CHANGED_SECONDS = 0.5
 UNIT_SECONDS = 1.0
 STATUS_SECONDS = 1.0
 HAIRPIN_VERB = "hairpin-key"
+SHARED_PATH = "/v1/shared"
 KEY_SECONDS = 2.0
 
 
@@ -81,7 +84,8 @@ class Agent:
             Runner(name, check, self.probes.build(check), self.board)
             for name, check in config.checks.items()
         ]
-        self.server = PeerServer(self.identity, self._for_peer)
+        pipe = PipeServer(places.UNISON_SOCKET)
+        self.server = PeerServer(self.identity, self._for_peer, {SHARED_PATH: pipe.serve})
         self.client = self._client()
         self.control = Control(config, self.node, self.loop, self.board, self._ask_peer)
         self.desk = DatabaseDesk(config, self.node, self.board, self.loop, self._ask_peer)
@@ -233,6 +237,7 @@ class Agent:
                     self.database.run(),
                     self.desk.run(),
                     self.site.run(),
+                    self._share(),
                 ):
                     group.create_task(observer)
                 for runner in self.runners:
@@ -252,6 +257,16 @@ class Agent:
             await self.probes.close()
             await self.netlink.close()
             self.journal.stop()
+
+    async def _share(self) -> None:
+        """Lend Unison the link to the other node, where the site has folders that both share."""
+        site = self.config.site
+        if site is None or not site.shared:
+            return
+        there = self.config.nodes[self.config.other(self.node)].address[0]
+        host = f"[{there}]" if there.version == 6 else str(there)
+        url = f"https://{host}:{self.config.peer.port}{SHARED_PATH}"
+        await PipeClient(self.identity, url, places.SHARED_SOCKET, SHARED_USER).run()
 
     async def _ready(self) -> None:
         notify("READY=1")

@@ -22,13 +22,27 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from functools import partial
-from typing import Annotated, Any, Literal
+from typing import Any
 
 from aiohttp import web
-from pydantic import Field
 
-from shoestring.agent.control import StrictWord, as_json, body_of, parsed
+from shoestring.agent.control import as_json, body_of, parsed
 from shoestring.agent.site_keys import KeyRing
+from shoestring.agent.site_sharing import SharingDesk, ask_other
+from shoestring.agent.site_words import (
+    LineWord,
+    LockWord,
+    PrepareWord,
+    PromoteWord,
+    PushWord,
+    RollbackWord,
+    SeenWord,
+    SettleWord,
+    ShareWord,
+    SubjectWord,
+    TakeWord,
+    TokenWord,
+)
 from shoestring.config.load import in_force, load
 from shoestring.config.model import Config
 from shoestring.core.errors import (
@@ -43,7 +57,7 @@ from shoestring.site import policy
 from shoestring.site.hands import PEER
 from shoestring.site.pair import Done, Here, SitePair, There
 from shoestring.site.repository import USER
-from shoestring.system.agent_socket import ask, ask_peer
+from shoestring.system.agent_socket import ask
 from shoestring.system.netlink import Netlink, once
 from shoestring.system.places import SITE_SOCKET
 from shoestring.system.systemd import notify
@@ -54,104 +68,7 @@ REQUEST_MAX = 2 * 1024 * 1024
 WHOLE_SECONDS = 3600.0
 LINES_MAX = 1000
 THREADS = 64
-Commit = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
-Token = Annotated[str, Field(pattern=r"^[a-z0-9-]{8,40}$")]
-Who = Annotated[str, Field(max_length=60)]
-Branch = Annotated[str, Field(max_length=120)]
-
-
-class PushWord(StrictWord):
-    """What git's hook says of one ref."""
-
-    ref: Annotated[str, Field(max_length=300)]
-    old: Commit
-    new: Commit
-    who: Who
-    certificate: Annotated[str, Field(max_length=10)] = ""
-    signer: Annotated[str, Field(max_length=200)] = ""
-
-
-class PromoteWord(StrictWord):
-    """The button; `source`: only if it is still this that is staged."""
-
-    who: Who
-    source: Annotated[str, Field(max_length=40)] = ""
-
-
-class RollbackWord(StrictWord):
-    """The other button."""
-
-    who: Who
-    count: Annotated[int, Field(ge=1, le=99)] = 1
-
-
-class SettleWord(StrictWord):
-    """The end of a split."""
-
-    who: Who
-    take: Annotated[str, Field(max_length=40)]
-    branch: Branch
-
-
-class SeenWord(StrictWord):
-    """What the other node's branches are, as the agent has heard."""
-
-    peer_heads: Annotated[dict[str, str], Field(max_length=1000)]
-
-
-class SubjectWord(StrictWord):
-    """What an action is about."""
-
-    subject: Branch
-
-
-class TokenWord(StrictWord):
-    """A step under a lease."""
-
-    token: Token
-
-
-class LockWord(TokenWord):
-    """The first of them."""
-
-    what: Annotated[str, Field(max_length=300)]
-
-
-class TakeWord(TokenWord):
-    """A part of a pack, in base64."""
-
-    data: Annotated[str, Field(max_length=REQUEST_MAX)]
-    last: bool
-
-
-class PrepareWord(TokenWord):
-    """What is to be built and checked."""
-
-    branch: Branch
-    new: Commit
-    environment: Literal["live", "staging"] | None
-    source: Commit
-
-
-class LineWord(StrictWord):
-    """The other node's line of a branch."""
-
-    branch: Branch
-    commit: Commit
-
-
 Answer = Mapping[str, object]
-
-
-def ask_other(verb: str, body: Mapping[str, object]) -> Mapping[str, Any]:
-    """Ask the other node's site; raises EngineError when it says no, PeerError when nothing."""
-    try:
-        return ask_peer(verb, body)
-    except ShoestringError as error:
-        _, said_no, rest = error.message.partition(" refused to ")
-        if said_no:
-            raise EngineError(rest.partition(": ")[2], hint=error.hint) from error
-        raise PeerError(error.message, hint=error.hint) from error
 
 
 def tell(code: str, facts: Mapping[str, str]) -> None:
@@ -172,6 +89,7 @@ class SiteServer:
         other = config.other(node)
         self.pair = SitePair(self.here, There(other, ask_other), list(config.nodes))
         self.keys = KeyRing()
+        self.sharing = SharingDesk(config, node)
         self._allowed = {0, pwd.getpwnam(USER).pw_uid}
         self._steps: Mapping[str, Callable[[Mapping[str, object]], Answer]] = {
             "heads": lambda _body: {"heads": self.here.heads()},
@@ -184,7 +102,9 @@ class SiteServer:
             "commit": self._commit,
             "keep-line": self._keep_line,
             "keys": self.keys.adopt,
-            "get-keys": lambda _body: self.keys.document(),
+            "shared-look": lambda _body: self.sharing.look(),
+            "shared-done": self.sharing.done,
+            "share": lambda body: self.sharing.word(parsed(ShareWord, body)),
         }
 
     def app(self) -> web.Application:
@@ -354,7 +274,8 @@ class SiteServer:
     async def _seen(self, request: web.Request) -> web.Response:
         word = parsed(SeenWord, await body_of(request))
         seen = await asyncio.to_thread(self.here.seen, word.peer_heads)
-        return web.json_response({**asdict(seen), "keys_serial": self.keys.serial})
+        extra = {"keys_serial": self.keys.serial, "shared": asdict(self.sharing.seen())}
+        return web.json_response({**asdict(seen), **extra})
 
     async def _do(self, request: web.Request) -> web.Response:
         verb = request.match_info["verb"]
@@ -375,6 +296,8 @@ class SiteServer:
             self.pair.exchange(parsed(SubjectWord, body).subject)
         elif verb == "send-keys":
             ask_other("site-keys", self.keys.document())
+        elif verb == "share":
+            return self.sharing.word(parsed(ShareWord, body))
         elif verb == "repair":
             return {"kept": self.here.repair()}
         else:
@@ -470,7 +393,9 @@ async def serve(config: Config, node: str) -> None:
     SITE_SOCKET.chmod(0o660)
     notify("READY=1")
     try:
-        await server.watch()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(server.watch())
+            group.create_task(server.sharing.run())
     finally:
         await runner.cleanup()
 

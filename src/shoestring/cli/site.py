@@ -14,7 +14,7 @@ from shoestring.cli.client import status
 from shoestring.cli.output import console, json_option, print_json
 from shoestring.config.load import in_force, load
 from shoestring.core.errors import ShoestringError, UsageError
-from shoestring.show.site import history_lines, preview_lines, site_lines
+from shoestring.show.site import history_lines, preview_lines, shared_lines, site_lines
 from shoestring.system.agent_socket import ask, stream
 from shoestring.system.places import SITE_SOCKET
 
@@ -162,6 +162,32 @@ def _repair(yes: bool, as_json: bool) -> None:
     else:
         kept = answer["kept"]
         click.echo(f"put back; what was there is kept in {kept}" if kept else "nothing to repair")
+
+
+@command.command("shared")
+@click.option("--accept-deletes", is_flag=True, help="So many deletions at once are meant.")
+@click.option("--take", default="", metavar="NODE", help="Whose version of PATH goes on.")
+@click.argument("path", default="")
+@json_option
+def _shared(accept_deletes: bool, take: str, path: str, as_json: bool) -> None:
+    """Say how the files that visitors make stand; settle what waits for a word."""
+    need_site()
+    if bool(take) != bool(path):
+        raise UsageError("--take NODE goes with a PATH", hint="such as --take alpha uploads/a.png")
+    if accept_deletes or take:
+        body = {"accept_deletes": accept_deletes, "take": take, "path": path}
+        ask_site("POST", "/do/share", body)
+    document = status()
+    found = {
+        r["node"]: r["site"]["shared"]
+        for r in (document["report"], document["peer"])
+        if r and r.get("site")
+    }
+    if as_json:
+        print_json(found)
+        return
+    for line in shared_lines(found):
+        click.echo(line)
 
 
 @command.group("key")

@@ -35,6 +35,22 @@ class Deployed:
 
 
 @dataclass(frozen=True, slots=True)
+class SharedSeen:
+    """The files that visitors make, on one node.
+
+    behind: files that have changed since the last run began that carried them over; oldest_seconds:
+    the age of the oldest of them. conflicts: changed on both nodes, kept apart. held: why a run
+    waits for a word.
+    """
+
+    files: int = 0
+    behind: int = 0
+    oldest_seconds: float = 0.0
+    conflicts: tuple[str, ...] = ()
+    held: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class SiteSeen:
     """The site as one look finds it.
 
@@ -50,6 +66,7 @@ class SiteSeen:
     corrupt: str = ""
     keys_serial: int = 0
     busy: str = ""
+    shared: SharedSeen = field(default_factory=SharedSeen)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +79,7 @@ class SiteReport:
     corrupt: str = ""
     keys_serial: int = 0
     busy: str = ""
+    shared: SharedSeen = field(default_factory=SharedSeen)
 
 
 @dataclass(frozen=True, slots=True)

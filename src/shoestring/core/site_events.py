@@ -57,6 +57,27 @@ SITE_KINDS = (
         "systemctl status 'shoestring-httpd@*'; the logs below /var/log/shoestring",
     ),
     Kind(
+        "SITE-820",
+        Level.WARNING,
+        "{count} shared files were changed on both nodes and are kept apart: {what}",
+        "Visitors changed the same file on both nodes while these could not hear each other.",
+        "shoestring site shared --take NODE PATH says whose version goes on (a copy is kept)",
+    ),
+    Kind(
+        "SITE-821",
+        Level.CRITICAL,
+        "shared files wait for a word: {why}",
+        "So many deletions at once are rather an accident than a wish. Nothing is carried over.",
+        "look at /srv/shoestring/shared; then shoestring site shared --accept-deletes",
+    ),
+    Kind(
+        "SITE-822",
+        Level.WARNING,
+        "{count} shared files of {node} are not on the other node, for {seconds} s",
+        "If this node is lost now, they are lost.",
+        "journalctl -u shoestring-site; systemctl status shoestring-unison.socket on both nodes",
+    ),
+    Kind(
         "SITE-810",
         Level.OK,
         "{branch} was pushed to {node}: {commit}",

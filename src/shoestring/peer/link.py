@@ -43,7 +43,12 @@ Handler = Callable[[str, Mapping[str, object]], Awaitable[Mapping[str, object]]]
 class PeerServer:
     """Tells the peer this node's reports, and does what the peer asks."""
 
-    def __init__(self, identity: Identity, handler: Handler) -> None:
+    def __init__(
+        self,
+        identity: Identity,
+        handler: Handler,
+        pipes: Mapping[str, Callable[[web.Request], Awaitable[web.StreamResponse]]],
+    ) -> None:
         self._identity = identity
         self._handler = handler
         self._listeners: dict[web.WebSocketResponse, asyncio.Event] = {}
@@ -52,6 +57,8 @@ class PeerServer:
         self._asks: set[asyncio.Task[None]] = set()
         app = web.Application()
         app.router.add_get(PATH, self._serve)
+        for path, serve in pipes.items():
+            app.router.add_get(path, serve)
         self._runner = web.AppRunner(app, access_log=None)
 
     @property

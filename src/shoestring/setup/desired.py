@@ -10,6 +10,7 @@ from shoestring.database.render import render as render_database
 from shoestring.vip.render import render
 
 FIREWALL_UNIT = "shoestring-firewall.service"
+SHARED_UNIT = "shoestring-unison.socket"
 SITE_UNIT = "shoestring-site.service"
 AGENT_UNIT = "shoestring-agent.service"
 
@@ -27,5 +28,7 @@ def files(config: Config, text: str, node: str, platform: Platform) -> tuple[Ren
 def units(config: Config, platform: Platform) -> tuple[str, ...]:
     """Return the units that must be enabled and running, in the order of their start."""
     database = (platform.mariadb_unit,) if config.database is not None else ()
-    site = (SITE_UNIT,) if config.site is not None else ()
+    site: tuple[str, ...] = ()
+    if config.site is not None:
+        site = (SITE_UNIT, *((SHARED_UNIT,) if config.site.shared else ()))
     return (FIREWALL_UNIT, *site, AGENT_UNIT, *database, platform.keepalived_unit)

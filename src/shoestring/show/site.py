@@ -56,6 +56,18 @@ def site_lines(document: Document) -> Iterator[str]:
                 yield f"  {code} {sentence}"
 
 
+def shared_lines(found: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """Yield how the files that visitors make stand on each node."""
+    late = sum(int(each["behind"]) for each in found.values())
+    yield f"{late} shared files are on one node alone" if late else "all shared files are on both"
+    for node, each in found.items():
+        age = f", the oldest for {each['oldest_seconds']:.0f} s" if each["behind"] else ""
+        yield f"  {node}: {each['files']} files, {each['behind']} behind{age}"
+        yield from (f"    changed on both nodes, kept apart: {p}" for p in each["conflicts"])
+        if each["held"]:
+            yield f"    held: {each['held']}"
+
+
 def _deployed(now: Mapping[str, Any] | None) -> str:
     if now is None or not now["wanted"]:
         return "nothing yet"

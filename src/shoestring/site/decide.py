@@ -14,7 +14,14 @@ from shoestring.core.action import Action, CarryOver, KeepLine, SendKeys, Serve
 from shoestring.core.decision import Decision, Memory
 from shoestring.core.event import Event
 from shoestring.core.seen import Seen
-from shoestring.core.site import ENVIRONMENTS, Relation, SiteMemory, SiteReport, SiteSeen
+from shoestring.core.site import (
+    ENVIRONMENTS,
+    Relation,
+    SharedSeen,
+    SiteMemory,
+    SiteReport,
+    SiteSeen,
+)
 from shoestring.core.snapshot import Snapshot
 
 AGAIN_SECONDS = 5.0
@@ -22,6 +29,7 @@ AGAIN_APART_SECONDS = 10.0
 STEADY_SECONDS = 1.5
 UNKNOWN_SECONDS = 4.0
 TOLD_SECONDS = 5.0
+SHARED_LATE_SECONDS = 60.0
 
 
 def decide(config: Config, memory: Memory, snapshot: Snapshot) -> Decision:
@@ -97,9 +105,21 @@ def problems(config: Config, memory: Memory, snapshot: Snapshot) -> Iterator[Eve
         yield Event("SITE-803", {"node": node, "what": what, "count": count})
     if seen.value.corrupt:
         yield Event("SITE-804", {"node": node, "why": seen.value.corrupt})
+    yield from _shared(node, seen.value.shared)
     for environment, now in seen.value.deployed.items():
         if now.source and not now.serves:
             yield Event("SITE-807", {"node": node, "environment": environment})
+
+
+def _shared(node: str, shared: SharedSeen) -> Iterator[Event]:
+    if shared.held:
+        yield Event("SITE-821", {"node": node, "why": shared.held})
+    elif shared.oldest_seconds > SHARED_LATE_SECONDS:
+        seconds = f"{shared.oldest_seconds:.0f}"
+        yield Event("SITE-822", {"node": node, "count": str(shared.behind), "seconds": seconds})
+    if shared.conflicts:
+        what = "; ".join(shared.conflicts[:3])
+        yield Event("SITE-820", {"node": node, "what": what, "count": str(len(shared.conflicts))})
 
 
 def _stands(config: Config, snapshot: Snapshot, branch: str, relation: Relation) -> Iterator[Event]:
@@ -123,4 +143,5 @@ def report(config: Config, snapshot: Snapshot) -> SiteReport | None:
         corrupt=value.corrupt,
         keys_serial=value.keys_serial,
         busy=value.busy,
+        shared=value.shared,
     )

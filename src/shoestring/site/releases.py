@@ -18,6 +18,7 @@ from pathlib import Path
 
 from shoestring.core.errors import EngineError
 from shoestring.site.policy import LINK
+from shoestring.site.render import USERS
 from shoestring.site.repository import Repository
 from shoestring.system.files import read_bounded, sync_directory, write_atomic
 from shoestring.system.places import RELEASES, SERVED, SHARED, SITE, SITE_MANIFESTS
@@ -163,10 +164,20 @@ def write_file(path: Path, file: File, content: bytes) -> None:
 
 
 def _link_shared(target: Path, name: str) -> None:
-    SHARED.joinpath(name).mkdir(parents=True, exist_ok=True)
+    make_shared(name)
     link = target / "public" / name
     link.parent.mkdir(parents=True, exist_ok=True)
     link.symlink_to(SHARED / name)
+
+
+def make_shared(name: str) -> None:
+    """Make a shared folder, which belongs to the user of the live site; raises OSError."""
+    folder = SHARED
+    for part in name.split("/"):
+        folder /= part
+        if not folder.exists():
+            folder.mkdir(mode=0o755, parents=True)
+            shutil.chown(folder, USERS["live"], USERS["live"])
 
 
 def _sync(target: Path, fresh: list[str]) -> None:

@@ -1,0 +1,108 @@
+"""The shared files' part of the site's program: who runs Unison when, and what an operator says."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from shoestring.agent.control import parsed
+from shoestring.agent.site_words import ConflictsWord, ShareWord
+from shoestring.config.model import Config
+from shoestring.core.errors import EngineError, PeerError, ShoestringError, UsageError
+from shoestring.core.site import SharedSeen
+from shoestring.site import releases
+from shoestring.site.shared import Looked, Sharing, brake, synchronise, taking
+from shoestring.system.agent_socket import ask_peer
+
+LOG = logging.getLogger("shoestring-site")
+SHARE_SECONDS = 2.0
+Answer = Mapping[str, object]
+
+
+def ask_other(verb: str, body: Mapping[str, object]) -> Mapping[str, Any]:
+    """Ask the other node's site; raises EngineError when it says no, PeerError when nothing."""
+    try:
+        return ask_peer(verb, body)
+    except ShoestringError as error:
+        _, said_no, rest = error.message.partition(" refused to ")
+        if said_no:
+            raise EngineError(rest.partition(": ")[2], hint=error.hint) from error
+        raise PeerError(error.message, hint=error.hint) from error
+
+
+class SharingDesk:
+    """This node's side of the shared files."""
+
+    def __init__(self, config: Config, node: str) -> None:
+        assert config.site is not None
+        self._config = config
+        self._node = node
+        self._sharing = Sharing(config.site.shared)
+        self._accepted = False
+
+    def seen(self) -> SharedSeen:
+        """Return how they stand here."""
+        sharing = self._sharing
+        behind, oldest = sharing.count()
+        return SharedSeen(
+            files=len(sharing.scan.files),
+            behind=behind,
+            oldest_seconds=oldest,
+            conflicts=sharing.conflicts,
+            held=sharing.held,
+        )
+
+    def look(self) -> Answer:
+        """Scan, for the other node's run; raises OSError."""
+        return asdict(self._sharing.look())
+
+    def done(self, body: Mapping[str, object]) -> Answer:
+        """Note that the other node has run; it says what was left apart."""
+        self._sharing.done(parsed(ConflictsWord, body).conflicts)
+        return {"done": True}
+
+    def word(self, said: ShareWord) -> Answer:
+        """Do what an operator says of the shared files; raises EngineError, PeerError."""
+        first = next(iter(self._config.nodes))
+        if self._node != first:
+            return ask_other("site-share", said.model_dump())
+        if said.take:
+            if said.take not in self._config.nodes:
+                raise UsageError(f"there is no node {said.take!r}")
+            self._once(taking(said.take, self._node, said.path))
+        self._accepted = said.accept_deletes
+        self._once()
+        return {"conflicts": list(self._sharing.conflicts), "held": self._sharing.held}
+
+    def _once(self, take: list[str] | None = None) -> None:
+        """Carry shared files over, both ways, unless the brake holds; raises EngineError."""
+        sharing, other = self._sharing, self._config.other(self._node)
+        theirs = ask_other("site-shared-look", {})
+        looked = {
+            self._node: sharing.look(),
+            other: Looked(int(theirs["files"]), int(theirs["gone"])),
+        }
+        sharing.held = "" if self._accepted else brake(looked)
+        if sharing.held:
+            return
+        self._accepted = False
+        conflicts = synchronise(sharing.folders, other, take or ())
+        sharing.done(conflicts)
+        ask_other("site-shared-done", {"conflicts": conflicts[:1000]})
+
+    async def run(self) -> None:
+        """Carry shared files over, again and again; the first node of pair.toml does it."""
+        for name in self._sharing.folders:
+            await asyncio.to_thread(releases.make_shared, name)
+        while self._sharing.folders:
+            try:
+                if self._node == next(iter(self._config.nodes)):
+                    await asyncio.to_thread(self._once)
+                else:
+                    await asyncio.to_thread(self._sharing.rescan)
+            except (OSError, ShoestringError) as error:
+                LOG.debug("shared files were not carried over: %s", error)
+            await asyncio.sleep(SHARE_SECONDS)
