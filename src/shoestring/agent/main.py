@@ -36,7 +36,6 @@ from shoestring.peer.hairpin import Hairpin
 from shoestring.peer.identity import Identity
 from shoestring.peer.link import PeerClient, PeerServer
 from shoestring.peer.pipe import PipeClient, PipeServer
-from shoestring.site.shared import USER as SHARED_USER
 from shoestring.system import manifest, nft, places
 from shoestring.system.board import Board
 from shoestring.system.clock import boot_seconds, wall_seconds
@@ -266,7 +265,7 @@ class Agent:
         there = self.config.nodes[self.config.other(self.node)].address[0]
         host = f"[{there}]" if there.version == 6 else str(there)
         url = f"https://{host}:{self.config.peer.port}{SHARED_PATH}"
-        await PipeClient(self.identity, url, places.SHARED_SOCKET, SHARED_USER).run()
+        await PipeClient(self.identity, url, places.SHARED_SOCKET).run()
 
     async def _ready(self) -> None:
         notify("READY=1")

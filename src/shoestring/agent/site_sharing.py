@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
@@ -14,11 +13,12 @@ from shoestring.config.model import Config
 from shoestring.core.errors import EngineError, PeerError, ShoestringError, UsageError
 from shoestring.core.site import SharedSeen
 from shoestring.site import releases
+from shoestring.site.policy import printable
 from shoestring.site.shared import Looked, Sharing, brake, synchronise, taking
 from shoestring.system.agent_socket import ask_peer
 
-LOG = logging.getLogger("shoestring-site")
 SHARE_SECONDS = 2.0
+TROUBLE_MAX = 300
 Answer = Mapping[str, object]
 
 
@@ -53,6 +53,7 @@ class SharingDesk:
             oldest_seconds=oldest,
             conflicts=sharing.conflicts,
             held=sharing.held,
+            trouble=sharing.trouble,
         )
 
     def look(self) -> Answer:
@@ -69,6 +70,8 @@ class SharingDesk:
         first = next(iter(self._config.nodes))
         if self._node != first:
             return ask_other("site-share", said.model_dump())
+        if ".." in said.path.split("/"):
+            raise UsageError("the path leaves the shared folders")
         if said.take:
             if said.take not in self._config.nodes:
                 raise UsageError(f"there is no node {said.take!r}")
@@ -104,5 +107,5 @@ class SharingDesk:
                 else:
                     await asyncio.to_thread(self._sharing.rescan)
             except (OSError, ShoestringError) as error:
-                LOG.debug("shared files were not carried over: %s", error)
+                self._sharing.trouble = printable(str(error))[:TROUBLE_MAX]
             await asyncio.sleep(SHARE_SECONDS)

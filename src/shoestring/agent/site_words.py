@@ -106,4 +106,4 @@ class ShareWord(StrictWord):
 
     accept_deletes: bool = False
     take: Annotated[str, Field(max_length=40)] = ""
-    path: Annotated[str, Field(max_length=1000, pattern=r"^(?!/)(?!.*\.\.)[^\x00-\x1f]*$")] = ""
+    path: Annotated[str, Field(max_length=1000, pattern=r"^([^/\x00-\x1f][^\x00-\x1f]*)?$")] = ""

@@ -40,7 +40,7 @@ class SharedSeen:
 
     behind: files that have changed since the last run began that carried them over; oldest_seconds:
     the age of the oldest of them. conflicts: changed on both nodes, kept apart. held: why a run
-    waits for a word.
+    waits for a word. trouble: why the last run failed.
     """
 
     files: int = 0
@@ -48,6 +48,7 @@ class SharedSeen:
     oldest_seconds: float = 0.0
     conflicts: tuple[str, ...] = ()
     held: str = ""
+    trouble: str = ""
 
 
 @dataclass(frozen=True, slots=True)

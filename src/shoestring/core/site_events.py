@@ -73,7 +73,7 @@ SITE_KINDS = (
     Kind(
         "SITE-822",
         Level.WARNING,
-        "{count} shared files of {node} are not on the other node, for {seconds} s",
+        "{count} shared files of {node} are not on the other node, for {seconds} s: {why}",
         "If this node is lost now, they are lost.",
         "journalctl -u shoestring-site; systemctl status shoestring-unison.socket on both nodes",
     ),

@@ -116,7 +116,9 @@ def _shared(node: str, shared: SharedSeen) -> Iterator[Event]:
         yield Event("SITE-821", {"node": node, "why": shared.held})
     elif shared.oldest_seconds > SHARED_LATE_SECONDS:
         seconds = f"{shared.oldest_seconds:.0f}"
-        yield Event("SITE-822", {"node": node, "count": str(shared.behind), "seconds": seconds})
+        why = shared.trouble or "the last run did not bring them over"
+        facts = {"node": node, "count": str(shared.behind), "seconds": seconds, "why": why}
+        yield Event("SITE-822", dict(facts))
     if shared.conflicts:
         what = "; ".join(shared.conflicts[:3])
         yield Event("SITE-820", {"node": node, "what": what, "count": str(len(shared.conflicts))})

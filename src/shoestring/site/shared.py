@@ -60,6 +60,7 @@ class Sharing:
     scan: Scan = field(default_factory=lambda: Scan({}))
     conflicts: tuple[str, ...] = ()
     held: str = ""
+    trouble: str = ""
 
     def look(self) -> Looked:
         """Scan, and return what a run would be about; raises OSError."""
@@ -77,7 +78,7 @@ class Sharing:
         self.known = set(scan(self.folders).files)
         self.synced = self.looked_at
         self.conflicts = tuple(printable(path) for path in conflicts[:CONFLICTS_SHOWN])
-        self.held = ""
+        self.held = self.trouble = ""
 
     def count(self) -> tuple[int, float]:
         """Return how many files are behind, and how old the oldest of them is (seconds)."""
@@ -126,7 +127,8 @@ def synchronise(folders: Sequence[str], other: str, take: Sequence[str] = ()) ->
     """
     argv = ["unison", str(SHARED), f"ssh://{other}/{SHARED}", "-sshcmd", PIPE]
     argv += ["-batch", "-ui", "text", "-times", "-perms", "0o777", "-links", "false"]
-    argv += ["-dontchmod=false", "-contactquietly", "-terse", "-log=false"]
+    # A run that was killed leaves locks; one node alone starts runs, one after the other.
+    argv += ["-contactquietly", "-terse", "-log=false", "-ignorelocks"]
     argv += ["-backup", "Name *", "-backuploc", "central", "-maxbackups", "3"]
     argv += ["-backupdir", f"{STATE}/kept"]
     argv += [word for folder in folders for word in ("-path", folder)] if not take else list(take)

@@ -269,3 +269,26 @@ def test_a_lost_node_is_rebuilt_from_the_other(pair: Lab, alpha: Host, beta: Hos
     wait_until(
         lambda: alpha.run(["cat", keys]).out == beta.run(["cat", keys]).out, WAIT, "the keys too"
     )
+
+
+def test_both_nodes_lost_but_one_clone_is_there(
+    pair: Lab, alpha: Host, beta: Host, anna: Developer, clone: Path
+):
+    """Nothing is left on either node; a developer's clone brings the site back."""
+    word = mark("survivor")
+    anna.commit(clone, {"public/id": word}, "all that is left")
+    for host in (alpha, beta):
+        host.run(["systemctl", "stop", "shoestring-site"])
+    for host in (alpha, beta):
+        host.run(["sh", "-c", "systemctl stop 'shoestring-httpd@*' 'shoestring-php@*'"])
+        gone = "rm -rf /var/lib/shoestring/site/* /var/lib/shoestring/site/.ssh /srv/shoestring"
+        host.run(["sh", "-c", gone])
+        host.run(["systemd-tmpfiles", "--create", "/usr/lib/tmpfiles.d/shoestring.conf"])
+    for host in (alpha, beta):
+        host.run(["systemctl", "start", "shoestring-site"])
+    anna.allow("promote")
+    said = anna.push(clone)
+    assert said.ok, said.text
+    assert promote(beta).get("done")
+    for host in (alpha, beta):
+        assert get(host, "/page.php").split() == [word, word]
