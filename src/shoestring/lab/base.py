@@ -28,7 +28,17 @@ PACKAGES = (
         "git",
         "openssh-server",
     ),
-    *("php8.2-fpm", "php8.2-mysql", "unison", "monitoring-plugins-basic", "ufw", "firewalld"),
+    *(
+        "php8.2-fpm",
+        "php8.2-mysql",
+        "php8.2-gd",
+        "unison",
+        "wordpress",
+        "wordpress-theme-twentytwentythree",
+        "monitoring-plugins-basic",
+        "ufw",
+        "firewalld",
+    ),
 )
 MODULES = ("proxy_fcgi", "setenvif", "ratelimit", "rewrite")
 UNWANTED = ("systemd-networkd.service", "systemd-networkd-wait-online.service", "apt-daily.timer")
