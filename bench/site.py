@@ -12,6 +12,7 @@ from shoestring.cli.lab import need_root, package, teller
 from shoestring.core.errors import ShoestringError
 from shoestring.lab.developer import Developer
 from shoestring.lab.figures import figures_json, figures_table
+from shoestring.lab.hosts import wait_until
 from shoestring.lab.labs import SITE_TOML, Lab
 from shoestring.lab.site_figures import Timed, site_figures
 from shoestring.lab.site_trials import (
@@ -31,6 +32,7 @@ from shoestring.lab.site_trials import (
 
 PARTS = ("push", "load", "race", "storm")
 FEW, MANY = 100, 10_000
+SETTLE_SECONDS = 40.0
 
 
 def main() -> int:
@@ -88,6 +90,10 @@ def _begin(lab: Lab, built: Path, files: int, tell: Tell) -> tuple[Developer, Pa
     clone = anna.clone()
     fill(anna, clone, files)
     promote(lab.hosts["alpha"])
+    # The ports have just gone over from apache2.service: the address may move for that.
+    wait_until(lab.is_well, SETTLE_SECONDS, "the pair is well")
+    lab.hosts[lab.holder() or "alpha"].run(["shoestring", "move", "live", "alpha"], check=False)
+    wait_until(lambda: lab.holder() == "alpha" and lab.is_well(), SETTLE_SECONDS, "live on alpha")
     tell(f"a site of {files} files is live")
     return anna, clone
 

@@ -48,9 +48,13 @@ def test_a_tree_is_refused_for_one_entry(bad: policy.Entry, why: str):
 
 def test_a_good_tree_has_no_finding_and_too_many_files_one():
     assert list(policy.findings([GOOD], SITE)) == []
-    many = [entry(f"public/{n}") for n in range(6)]
-    assert "5 are allowed" in next(policy.findings(many, SITE)).sentence()
-    assert "missing" in next(policy.findings([entry("README.md")], SITE)).sentence()
+    many = policy.total_finding([f"public/{n}" for n in range(6)], SITE)
+    assert many is not None
+    assert "5 are allowed" in many.sentence()
+    none = policy.total_finding(["README.md"], SITE)
+    assert none is not None
+    assert "missing" in none.sentence()
+    assert policy.total_finding(["public/x"], SITE) is None
 
 
 @pytest.mark.parametrize(

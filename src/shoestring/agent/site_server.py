@@ -46,7 +46,6 @@ from shoestring.agent.site_words import (
 from shoestring.config.load import in_force, load
 from shoestring.config.model import Config
 from shoestring.core.errors import (
-    CommandError,
     EngineError,
     PeerError,
     ShoestringError,
@@ -58,6 +57,7 @@ from shoestring.site.hands import PEER
 from shoestring.site.pair import Done, Here, SitePair, There
 from shoestring.site.repository import USER
 from shoestring.system.agent_socket import ask
+from shoestring.system.clock import boot_seconds
 from shoestring.system.netlink import Netlink, once
 from shoestring.system.places import SITE_SOCKET
 from shoestring.system.systemd import notify
@@ -90,6 +90,8 @@ class SiteServer:
         self.pair = SitePair(self.here, There(other, ask_other), list(config.nodes))
         self.keys = KeyRing()
         self.sharing = SharingDesk(config, node)
+        self._loop = asyncio.get_running_loop()
+        self._wake = asyncio.Event()
         self._allowed = {0, pwd.getpwnam(USER).pw_uid}
         self._steps: Mapping[str, Callable[[Mapping[str, object]], Answer]] = {
             "heads": lambda _body: {"heads": self.here.heads()},
@@ -194,6 +196,7 @@ class SiteServer:
             with contextlib.suppress(ConnectionError):
                 await response.write(json.dumps(dict(line)).encode() + b"\n")
         await task
+        self._wake.set()
         return response
 
     def _ended(
@@ -209,7 +212,6 @@ class SiteServer:
         facts = {"node": self.node, "branch": step.branch, "commit": step.new[:8]}
         tell("SITE-814" if done.alone else code, {**facts, "source": step.source[:8]})
         say(self.node, self._outcome(done))
-        self._sweep_later()
         return {"done": True, "source": step.source, "commit": step.new, "walls": done.walls}
 
     def _outcome(self, done: Done) -> str:
@@ -224,10 +226,6 @@ class SiteServer:
         if step.environment == "staging":
             return f"staged {where}: {url}   then: shoestring site promote"
         return f"live {where}: {url}"
-
-    def _sweep_later(self) -> None:
-        with contextlib.suppress(OSError, CommandError):
-            self.here.sweep()
 
     async def _overview(self, request: web.Request) -> web.Response:
         count = min(int(request.query.get("count", "20")), 200)
@@ -338,7 +336,9 @@ class SiteServer:
         return {"done": self.here.prepare(word.token, *given)}
 
     def _commit(self, body: Mapping[str, object]) -> Answer:
-        return {"wall": self.here.commit(parsed(TokenWord, body).token)}
+        wall = self.here.commit(parsed(TokenWord, body).token)
+        self._loop.call_soon_threadsafe(self._wake.set)
+        return {"wall": wall}
 
     def _keep_line(self, body: Mapping[str, object]) -> Answer:
         word = parsed(LineWord, body)
@@ -365,17 +365,24 @@ class SiteServer:
     # --- what it does unasked
 
     async def watch(self) -> None:
-        """Compare what is served with git: often by a look, once an hour to the byte."""
+        """Compare what is served with git: often by a look, once an hour to the byte.
+
+        And remove releases that nobody can ask for any more.
+        """
         interval = self.here.site.drift_interval_seconds
-        since = WHOLE_SECONDS
+        whole_at = float("-inf")
         while True:
-            whole = since >= WHOLE_SECONDS
+            self._wake.clear()
+            whole = boot_seconds() - whole_at >= WHOLE_SECONDS
             try:
                 await asyncio.to_thread(partial(self.here.look_for_drift, whole=whole))
-                since = 0.0 if whole else since + interval
+                whole_at = boot_seconds() if whole else whole_at
+                await asyncio.to_thread(self.here.sweep)
             except (OSError, ShoestringError) as error:
-                LOG.warning("drift could not be looked for: %s", error)
-            await asyncio.sleep(interval)
+                LOG.warning("releases could not be looked after: %s", error)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(interval):
+                    await self._wake.wait()
 
 
 async def serve(config: Config, node: str) -> None:

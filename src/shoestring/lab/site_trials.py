@@ -23,6 +23,7 @@ from shoestring.lab.place import LIVE
 
 Tell = Callable[[str], None]
 HEAL_SECONDS = 90.0
+PUSH_PAUSE_SECONDS = 1.0
 PAGE = '<?php $a = trim(file_get_contents(__DIR__ . "/id")); include "part.inc"; echo "$a $b\n";\n'
 PART = '<?php $b = trim(file_get_contents(__DIR__ . "/id"));\n'
 SITE = {
@@ -100,6 +101,7 @@ def push_seconds(person: Developer, clone: Path, rounds: int) -> list[float]:
     took = []
     for n in range(rounds):
         person.commit(clone, {"public/id": word()}, f"change {n}")
+        time.sleep(PUSH_PAUSE_SECONDS)
         began = time.monotonic()
         said = person.push(clone, ("alpha", "beta")[n % 2])
         took.append(time.monotonic() - began)

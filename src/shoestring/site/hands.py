@@ -87,6 +87,7 @@ class Hands:
         self._working = threading.Lock()
         self.drift: tuple[str, ...] = ()
         self.corrupt = ""
+        self._preparing = ""
 
     def make(self) -> None:
         """Make repository and folders unless they are there; each first commit is the same."""
@@ -197,6 +198,7 @@ class Hands:
 
     def _ready(self, environment: Environment, source: str) -> tuple[instances.Wanted, str]:
         self.check(source)
+        self._preparing = source
         base = instances.current_source(environment) or instances.current_source("staging")
         built = releases.build(self.repository, source, base, self.site.shared)
         if not built.written and not built.reused:
@@ -246,28 +248,54 @@ class Hands:
         return found
 
     def check(self, source: str) -> None:
-        """Look at a tree before it is built; raises EngineError with the first finding."""
-        entries = list(self.repository.entries(source))
-        for finding in policy.findings(entries, self.site):
+        """Look at a tree before it is built; raises EngineError with the first finding.
+
+        What the staged release has already was looked at when it came.
+        """
+        known = releases.manifest(instances.current_source("staging"))
+        fresh, total = self._fresh(source, known)
+        for finding in policy.findings(fresh, self.site):
             raise EngineError(finding.sentence())
-        self._check_contents(entries)
-        for entry in entries:
+        if (too_much := policy.total_finding(total, self.site)) is not None:
+            raise EngineError(too_much.sentence())
+        self._check_contents(fresh)
+        for entry in fresh:
             if entry.path.startswith("conf/"):
                 text = self.repository.text(source, entry.path) or ""
                 for finding in directives.findings(entry.path, text):
                     raise EngineError(finding.sentence())
         self._sitefile(source)
 
+    def _fresh(
+        self, source: str, known: releases.Files | None
+    ) -> tuple[list[policy.Entry], list[str]]:
+        """Return the entries that have not been looked at, and the path of every entry."""
+        base = instances.current_source("staging")
+        if known is None or not self.repository.has(base):
+            entries = list(self.repository.entries(source))
+            return entries, [entry.path for entry in entries]
+        paths = dict.fromkeys(known)
+        changes = self.repository.changes(base, source)
+        for change in changes:
+            if change.mode:
+                paths[change.path] = None
+            else:
+                paths.pop(change.path, None)
+        there = [change for change in changes if change.mode]
+        sizes = self.repository.sizes([change.blob for change in there])
+        entries = [
+            policy.Entry(c.mode, c.blob, size, c.path) for c, size in zip(there, sizes, strict=True)
+        ]
+        return entries, list(paths)
+
     def _check_contents(self, entries: list[policy.Entry]) -> None:
-        """Look into links, and into files that this repository has not served before."""
+        """Look into links and files."""
         links = [e for e in entries if e.mode == policy.LINK]
         for entry, target in zip(links, self.repository.blobs(e.blob for e in links), strict=True):
             found = policy.link_finding(entry.path, target.decode("utf-8", "surrogateescape"))
             if found is not None:
                 raise EngineError(found.sentence())
-        known = releases.manifest(instances.current_source("staging")) or {}
-        seen = {file.blob for file in known.values()}
-        fresh = [e for e in entries if e.mode != policy.LINK and e.blob not in seen]
+        fresh = [e for e in entries if e.mode != policy.LINK]
         for start in range(0, len(fresh), releases.BATCH):
             some = fresh[start : start + releases.BATCH]
             for entry, content in zip(
@@ -419,12 +447,12 @@ class Hands:
         return ", ".join(kept)
 
     def sweep(self) -> None:
-        """Remove releases that nobody can ask for any more."""
+        """Make ready for the next push; remove releases that nobody can ask for any more."""
+        releases.make_spare(instances.current_source("staging"))
         was_live = [self.source_of(c) for c in self.history(self.site.releases_keep + 1)]
         built_last = releases.present()[: self.site.releases_keep]
-        releases.sweep(
-            [*was_live, *built_last, *(instances.current_source(e) for e in ENVIRONMENTS)]
-        )
+        served = [instances.current_source(e) for e in ENVIRONMENTS]
+        releases.sweep([*was_live, *built_last, *served, self._preparing])
 
 
 def newest_php() -> str:

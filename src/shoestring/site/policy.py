@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from shoestring.config.slices import Site
@@ -52,11 +52,9 @@ def printable(text: str) -> str:
 
 
 def findings(entries: Iterable[Entry], site: Site) -> Iterator[Finding]:
-    """Yield why this tree is refused; links are looked at by `link_findings`, with their text."""
-    count, limit, has_public = 0, site.file_size_max_mb * 2**20, False
+    """Yield why these entries are refused; what links and files hold is looked at elsewhere."""
+    limit = site.file_size_max_mb * 2**20
     for entry in entries:
-        count += 1
-        has_public = has_public or entry.path.startswith("public/")
         if (why := _against_name(entry.path)) or (why := _against_kind(entry)):
             yield Finding(entry.path, why)
         elif entry.size > limit:
@@ -68,10 +66,16 @@ def findings(entries: Iterable[Entry], site: Site) -> Iterator[Finding]:
             )
         elif any(_is_below(entry.path, f"public/{shared}") for shared in site.shared):
             yield Finding(entry.path, "lies in a folder of site.shared, which git does not carry")
-    if count > site.files_max:
-        yield Finding("the site", f"{count} files; {site.files_max} are allowed (site.files_max)")
-    if not has_public:
-        yield Finding("public/", "is missing: what the site serves belongs there")
+
+
+def total_finding(paths: Sequence[str], site: Site) -> Finding | None:
+    """Return why a tree of these paths is refused as a whole."""
+    if len(paths) > site.files_max:
+        why = f"{len(paths)} files; {site.files_max} are allowed (site.files_max)"
+        return Finding("the site", why)
+    if not any(path.startswith("public/") for path in paths):
+        return Finding("public/", "is missing: what the site serves belongs there")
+    return None
 
 
 def _is_below(path: str, folder: str) -> bool:

@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from shoestring.core.errors import EngineError
 from shoestring.site.policy import LINK
@@ -26,12 +27,13 @@ from shoestring.system.places import RELEASES, SERVED, SHARED, SITE, SITE_MANIFE
 MANIFEST_MAX = 256 * 1024 * 1024
 MARK = ".release"
 BUILDING = ".building-"
+SPARE = ".spare-"
 SYNC_EACH_MAX = 200
 BATCH = 500
+KNOWN_MAX = 6
 
 
-@dataclass(frozen=True, slots=True)
-class File:
+class File(NamedTuple):
     """One file of a release: git's mode and blob, its size, its time in seconds (wall)."""
 
     mode: str
@@ -41,6 +43,7 @@ class File:
 
 
 Files = Mapping[str, File]
+_known: dict[str, tuple[int, Files]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +66,24 @@ def manifest_path(source: str) -> Path:
 
 def manifest(source: str) -> Files | None:
     """Return what a release consists of, None if it was never finished; raises OSError."""
-    text = read_bounded(manifest_path(source), MANIFEST_MAX)
-    if text is None or not path_of(source).is_dir():
+    try:
+        written = manifest_path(source).stat().st_mtime_ns
+    except FileNotFoundError:
         return None
-    found = json.loads(text)
-    return {path: File(*values) for path, values in found.items()}
+    if not path_of(source).is_dir():
+        return None
+    known = _known.get(source)
+    if known is None or known[0] != written:
+        text = read_bounded(manifest_path(source), MANIFEST_MAX) or "{}"
+        _remember(source, written, {p: File(*values) for p, values in json.loads(text).items()})
+    return _known[source][1]
+
+
+def _remember(source: str, written: int, files: Files) -> None:
+    """Keep what was read or written last: a push asks for it more than once."""
+    _known[source] = (written, files)
+    while len(_known) > KNOWN_MAX:
+        _known.pop(next(iter(_known)))
 
 
 def build(repository: Repository, source: str, base: str, shared: Iterable[str]) -> Built:
@@ -81,10 +97,14 @@ def build(repository: Repository, source: str, base: str, shared: Iterable[str])
     wanted = _wanted(repository, source, base if old else "", old)
     target = RELEASES / f"{BUILDING}{source}"
     shutil.rmtree(target, ignore_errors=True)
-    target.mkdir(parents=True, mode=0o755)
     fresh = [path for path, file in wanted.items() if old.get(path) != file]
-    _make_folders(target, wanted)
-    reused = _link(path_of(base), target, wanted, set(fresh)) if old else 0
+    if old and _take_spare(base, target):
+        _remove(target, [path for path in old if wanted.get(path) != old[path]])
+    else:
+        target.mkdir(parents=True, mode=0o755)
+        _make_folders(target, wanted)
+        _link(path_of(base), target, wanted, set(fresh))
+    _make_folders(target, fresh)
     for path in _write(repository, target, {path: wanted[path] for path in fresh}):
         wanted[path] = path_size(target / path, wanted[path])
     for name in shared:
@@ -95,7 +115,41 @@ def build(repository: Repository, source: str, base: str, shared: Iterable[str])
     target.rename(path_of(source))
     text = json.dumps({p: (f.mode, f.blob, f.size, f.wall) for p, f in wanted.items()})
     write_atomic(manifest_path(source), text)
-    return Built(len(fresh), reused)
+    _remember(source, manifest_path(source).stat().st_mtime_ns, wanted)
+    return Built(len(fresh), len(wanted) - len(fresh))
+
+
+def make_spare(source: str) -> None:
+    """Link a release's files once more, ahead of the next one, which then takes no longer for a
+    site of many files than for one of few. Raises OSError.
+    """
+    files, spare = manifest(source), RELEASES / f"{SPARE}{source}"
+    if files is None or spare.exists():
+        return
+    partial = RELEASES / f"{BUILDING}spare"
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(mode=0o755)
+    _make_folders(partial, files)
+    _link(path_of(source), partial, files, set())
+    partial.rename(spare)
+
+
+def _take_spare(base: str, target: Path) -> bool:
+    try:
+        (RELEASES / f"{SPARE}{base}").rename(target)
+    except OSError:
+        return False
+    return True
+
+
+def _remove(target: Path, paths: Iterable[str]) -> None:
+    """Remove files from what is being built, and folders that become empty."""
+    for path in paths:
+        (target / path).unlink()
+        folder = (target / path).parent
+        while folder != target and not any(folder.iterdir()):
+            folder.rmdir()
+            folder = folder.parent
 
 
 def path_size(path: Path, file: File) -> File:
@@ -131,14 +185,11 @@ def _make_folders(target: Path, wanted: Iterable[str]) -> None:
         (target / folder).mkdir(mode=0o755, exist_ok=True)
 
 
-def _link(base: Path, target: Path, wanted: Iterable[str], fresh: set[str]) -> int:
-    count = 0
+def _link(base: Path, target: Path, wanted: Iterable[str], fresh: set[str]) -> None:
     source, destination = os.fspath(base), os.fspath(target)
     for path in wanted:
         if path not in fresh:
             os.link(f"{source}/{path}", f"{destination}/{path}", follow_symlinks=False)
-            count += 1
-    return count
 
 
 def _write(repository: Repository, target: Path, fresh: Files) -> Iterator[str]:
@@ -288,10 +339,11 @@ def present() -> list[str]:
 
 
 def sweep(keep: Iterable[str]) -> list[str]:
-    """Remove all other releases, and what a crash left half built; return what was removed."""
+    """Remove all other releases; return what was removed."""
     kept = set(keep)
-    for path in RELEASES.glob(f"{BUILDING}*"):
-        shutil.rmtree(path, ignore_errors=True)
+    for path in RELEASES.glob(f"{SPARE}*"):
+        if path.name.removeprefix(SPARE) not in kept:
+            shutil.rmtree(path, ignore_errors=True)
     gone = [source for source in present() if source not in kept]
     for source in gone:
         manifest_path(source).unlink(missing_ok=True)
@@ -300,6 +352,8 @@ def sweep(keep: Iterable[str]) -> list[str]:
 
 
 def make_places() -> None:
-    """Make the folders that releases lie in."""
+    """Make the folders that releases lie in; remove what a crash has left half built."""
     for folder in (SERVED, RELEASES, SHARED, SITE_MANIFESTS):
         folder.mkdir(mode=0o755, parents=True, exist_ok=True)
+    for path in RELEASES.glob(f"{BUILDING}*"):
+        shutil.rmtree(path, ignore_errors=True)

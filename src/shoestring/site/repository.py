@@ -179,6 +179,16 @@ class Repository:
             yield said[end + 1 : end + 1 + size]
             at = end + 2 + size
 
+    def sizes(self, ids: Iterable[str]) -> list[int]:
+        """Return the sizes of objects in bytes, 0 for what is no object here (a submodule)."""
+        asked = list(ids)
+        if not asked:
+            return []
+        said = self.git(
+            "cat-file", "--batch-check=%(objectsize)", stdin=("\n".join(asked) + "\n").encode()
+        )
+        return [int(line) if line.isdigit() else 0 for line in said.decode().splitlines()]
+
     def text(self, commit: str, path: str, size_max: int = 1024 * 1024) -> str | None:
         """Return a file of a commit, None where there is none; raises EngineError if too large."""
         said = self.git("ls-tree", "-l", "-z", "--full-tree", commit, "--", path)
