@@ -10,9 +10,15 @@ from rich.console import Console
 
 from shoestring.cli.lab import need_root, package, teller
 from shoestring.core.errors import ShoestringError
-from shoestring.lab.database_drill import DatabaseRound, line, run_round
+from shoestring.lab.database_drill import DatabaseRound, line, query, run_round
 from shoestring.lab.database_figures import KILLS, database_figures, rounds_json
-from shoestring.lab.database_trials import conflicts, seed_under_load, verify_many, write_both
+from shoestring.lab.database_trials import (
+    conflicts,
+    seed_large,
+    seed_under_load,
+    verify_many,
+    write_both,
+)
 from shoestring.lab.figures import figures_json, figures_table
 from shoestring.lab.labs import DATABASE_TOML, Lab
 
@@ -24,6 +30,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=60)
     parser.add_argument("--moves", type=int, default=MOVES)
+    parser.add_argument("--large", action="store_true", help="also a table of 2 GB: 10 GB of disk")
     parser.add_argument("--json", type=Path, help="write the figures here")
     parser.add_argument("--rounds", type=Path, help="write every round here")
     parser.add_argument("--lab", default="bench")
@@ -35,6 +42,11 @@ def main() -> int:
         lab.up(built, tell, DATABASE_TOML)
         seeded = seed_under_load(lab)
         tell(f"seed of {seeded.rows} rows under load: {seeded.seconds:.1f} s")
+        if said.large:
+            large = seed_large(lab)
+            same = "equal" if large.equal else "DIFFERENT"
+            tell(f"seed of a table of 2 GB: {large.seconds:.0f} s, {same}")
+            query(lab.hosts["alpha"], "DROP TABLE lab.large")
         compared = verify_many(lab)
         tell(f"verify: commits held for {1000 * compared.held_seconds:.0f} ms")
         faults = ["planned-move"] * said.moves

@@ -81,12 +81,13 @@ class Case:
         self.health = given.get("health", DatabaseHealth())
         self.draining = given.get("draining", False)
         self.requests = given.get("requests", ())
+        self.peer_hand = given.get("peer_hand", "")
 
     def made(self) -> tuple[Memory, Snapshot]:
         heard = NOW if self.silent is None else NOW - self.silent
         report = NodeReport(
             "beta", "1", "abc", 0, True, 0.0, False, None, checks={}, database=self.peer,
-            vips={"live": VipReport(not self.held, 0, False, "", False)},
+            vips={"live": VipReport(not self.held, 0, False, self.peer_hand, False)},
         )  # fmt: skip
         hand = Hand("draining", "hook", NOW - 1, NOW - 1, "asked") if self.draining else None
         gateway = CheckMemory(failing=self.gateway_fails, known=True)
@@ -209,6 +210,15 @@ def test_a_healthy_pair_does_nothing_on_either_side():
 )  # fmt: skip
 def test_what_is_due(case: Case, expected: list[str]):
     assert case.actions() == expected
+
+
+def test_the_right_to_write_waits_for_an_address_that_is_on_its_way():
+    """Answers that the giving node is still at hold the address up: the taker keeps the right."""
+    assert Case(held=False).actions() == ["Release"]
+    assert "Release" not in Case(held=False, peer_hand="draining").actions()
+    closed = replace(WRITER, read_only=True)
+    assert Case(held=False, seen=closed).actions() == ["KeepState"]
+    assert Case(held=False, seen=closed, peer_hand="draining").actions() == ["Open"]
 
 
 def test_a_silent_agent_is_not_replaced_it_could_not_fence_itself():

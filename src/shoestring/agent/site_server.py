@@ -18,6 +18,7 @@ import signal
 import socket
 import struct
 import sys
+import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
@@ -68,6 +69,8 @@ REQUEST_MAX = 2 * 1024 * 1024
 WHOLE_SECONDS = 3600.0
 LINES_MAX = 1000
 THREADS = 64
+FIT_SECONDS = 15.0
+FIT_LOOK_SECONDS = 0.5
 Answer = Mapping[str, object]
 
 
@@ -76,6 +79,40 @@ def tell(code: str, facts: Mapping[str, str]) -> None:
     LOG.info("%s %s", code, dict(facts))
     with contextlib.suppress(ShoestringError):
         ask("POST", "/site/tell", {"code": code, "facts": dict(facts)})
+
+
+class LiveAddress:
+    """The live site's address, through the agent."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._vip = config.site_vip("live")
+
+    def _reports(self) -> list[Mapping[str, Any]]:
+        document = ask("GET", "/status")
+        return [r for r in (document["report"], document["peer"]) if r]
+
+    def holder(self) -> str:
+        """Return the node that holds it, or nothing where that is not plain."""
+        held = [r["node"] for r in self._reports() if r["vips"].get(self._vip, {}).get("held")]
+        return str(held[0]) if len(held) == 1 else ""
+
+    def move(self, node: str) -> str:
+        """Move it in order; return why it stayed, or nothing."""
+        try:
+            answer = ask("POST", "/move", {"vip": self._vip, "node": node})
+        except ShoestringError as error:
+            return error.message
+        return "" if answer.get("done") else str(answer.get("sentence"))
+
+    def wait_fit(self, node: str) -> None:
+        """Wait until a node's checks say that it is well, FIT_SECONDS at most."""
+        until = time.monotonic() + FIT_SECONDS
+        while time.monotonic() < until:
+            time.sleep(FIT_LOOK_SECONDS)
+            scores = {r["node"]: r["score"] for r in self._reports()}
+            if scores.get(node, -1) >= 0:
+                return
 
 
 class SiteServer:
@@ -87,7 +124,9 @@ class SiteServer:
         self.node = node
         self.here = Here(config, node, tell)
         other = config.other(node)
-        self.pair = SitePair(self.here, There(other, ask_other), list(config.nodes))
+        self.pair = SitePair(
+            self.here, There(other, ask_other), list(config.nodes), LiveAddress(config)
+        )
         self.keys = KeyRing()
         self.sharing = SharingDesk(config, node)
         self._loop = asyncio.get_running_loop()

@@ -231,7 +231,7 @@ def _writer(look: Look) -> Iterator[Action]:
 
 
 def _may_release(look: Look, seen: DatabaseSeen, peer: DatabaseReport) -> bool:
-    goes = look.handing or (not look.held and look.peer_holds)
+    goes = look.handing or (not look.held and look.peer_keeps)
     same = peer.mode == look.settings.writer
     return goes and same and peer.fit and _is_attached(look, seen, peer)
 
@@ -271,7 +271,7 @@ def _writer_closed(look: Look, seen: DatabaseSeen, peer: DatabaseReport | None) 
     state = look.state
     if state.declined == state.epoch:
         return
-    if peer is not None and state.opened and not look.held and look.peer_holds and peer.fit:
+    if peer is not None and state.opened and not look.held and look.peer_keeps and peer.fit:
         given = replace(_given(look), released=seen.position)
         yield KeepState(given, "the other node holds the address")
         return

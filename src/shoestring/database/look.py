@@ -88,6 +88,17 @@ class Look:
         return theirs is not None and theirs.held
 
     @property
+    def peer_keeps(self) -> bool:
+        """Tell whether the other node holds the VIP and is not about to hand it over here.
+
+        Answers that it still gives may take as long as they like: the right to write stays where
+        the address goes.
+        """
+        report = self.node_report
+        theirs = report.vips.get(self.config.writer_vip) if report is not None else None
+        return theirs is not None and theirs.held and not theirs.hand and not theirs.yielding
+
+    @property
     def silent_seconds(self) -> float:
         """Return for how long the other node has said nothing, in this agent's life."""
         noticed = self.all_memory.peer_silent_since

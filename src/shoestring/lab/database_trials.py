@@ -25,6 +25,7 @@ from shoestring.lab.labs import Lab
 
 ROWS = 500_000
 VERIFY_ROWS = 300_000
+LARGE_ROWS, LARGE_STEP = 210_000, 5_000
 CONFLICT_SECONDS = 5.0
 MANY = (
     "CREATE OR REPLACE TABLE lab.{table} (id INT PRIMARY KEY, name VARCHAR(60), "
@@ -57,6 +58,30 @@ def seed_under_load(lab: Lab, rows: int = ROWS) -> Seeded:
         ledger.end()
     settle(lab)
     return Seeded(rows, float(said["seconds"]), is_identical(lab))
+
+
+def seed_large(lab: Lab) -> Seeded:
+    """Re-seed beta from alpha with one table of more than 2 GB, by whatever way seed chooses."""
+    settle(lab)
+    alpha = lab.hosts["alpha"]
+    if writer(lab) != "alpha":
+        lab.hosts["beta"].run(["shoestring", "move", "live", "alpha"], timeout_seconds=60)
+        settle(lab)
+    made = (
+        "CREATE OR REPLACE TABLE lab.large (id INT PRIMARY KEY, body LONGTEXT) ENGINE=InnoDB; "
+        "INSERT INTO lab.large SELECT seq, REPEAT(MD5(seq), 320) FROM seq_{}_to_{}"
+    )
+    for start in range(1, LARGE_ROWS, LARGE_STEP):
+        text = made.format(start, start + LARGE_STEP - 1)
+        alpha.run(
+            ["mariadb", "--database=lab", "-e", text if start == 1 else text.split("; ")[1]],
+            timeout_seconds=300,
+        )
+    settle(lab)
+    words = ["shoestring", "database", "seed", "--from", "alpha", "--yes", "--json"]
+    said = json.loads(alpha.run(words, timeout_seconds=900).out)
+    settle(lab)
+    return Seeded(LARGE_ROWS, float(said["seconds"]), is_identical(lab))
 
 
 def verify_many(lab: Lab, rows: int = VERIFY_ROWS) -> Compared:

@@ -101,7 +101,8 @@ def preview_lines(preview: Document, verb: str) -> Iterator[str]:
     source = f"{preview['to'][:8]} {preview['subject']}"
     if preview["first"]:
         yield f"{verb}: {source}: {preview['count']} files go live for the first time"
-        yield "  the site's own Apache takes its ports over from apache2.service, on both nodes"
+        yield "  the site's own Apache takes its ports over from apache2.service: the spare node"
+        yield "  first, then the address moves there, and back when the other node is done"
         return
     yield f"{verb}: {source} in the place of {preview['from'][:8]}: {preview['count']} files differ"
     yield from (f"  {line}" for line in preview["changes"])

@@ -84,6 +84,12 @@ def needs_new_generation(environment: Environment, wanted: Wanted) -> bool:
     return mark.get("fingerprint") != wanted.fingerprint or not is_active(httpd_unit(instance))
 
 
+def takes_over_ports(environment: Environment) -> bool:
+    """Tell whether the distribution's own Apache must make room for the first generation here."""
+    first = environment == "live" and serving(environment) is None
+    return first and is_active(DEBIAN.apache_unit)
+
+
 def taken_ports(config: Config, environment: Environment, address: str) -> str:
     """Return why the first generation could not bind, or nothing: who has its ports already.
 
@@ -92,7 +98,7 @@ def taken_ports(config: Config, environment: Environment, address: str) -> str:
     """
     assert config.site is not None
     ports = config.site.live_ports if environment == "live" else config.site.staging_ports
-    if environment == "live" and is_active(DEBIAN.apache_unit):
+    if takes_over_ports(environment):
         return ""
     for port in ports:
         with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as sock:
@@ -118,7 +124,7 @@ def deploy(config: Config, environment: Environment, wanted: Wanted) -> Instance
         return None
     instance = now[0].other if now is not None else Instance(environment, "a")
     _write(config, instance, wanted)
-    stock = environment == "live" and now is None and is_active(DEBIAN.apache_unit)
+    stock = takes_over_ports(environment)
     if stock:
         _stock("disable")
     try:

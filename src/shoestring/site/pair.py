@@ -19,6 +19,7 @@ from typing import Any, Protocol
 
 from shoestring.core.errors import EngineError, PeerError, ShoestringError
 from shoestring.core.site import Environment
+from shoestring.site import instances
 from shoestring.site.hands import SOURCE, Hands
 from shoestring.site.policy import printable, ref_refusal
 from shoestring.site.repository import NOBODY
@@ -57,6 +58,21 @@ class Side(Protocol):
 
     def revert(self, token: str) -> None:
         """Have it undo that."""
+
+
+class Address(Protocol):
+    """The address of the live site, as the agents hold and move it."""
+
+    def holder(self) -> str:
+        """Return the node that holds it, or nothing."""
+        ...
+
+    def move(self, node: str) -> str:
+        """Move it in order; return why it stayed, or nothing."""
+        ...
+
+    def wait_fit(self, node: str) -> None:
+        """Wait, with an end, until a node could hold it."""
 
 
 class Here(Hands):
@@ -137,9 +153,10 @@ class Done:
 class SitePair:
     """Coordinates from this node."""
 
-    def __init__(self, here: Here, there: There, order: Sequence[str]) -> None:
+    def __init__(self, here: Here, there: There, order: Sequence[str], address: Address) -> None:
         self.here = here
         self.there = there
+        self._address = address
         self._order = list(order)
         self.site = here.site
 
@@ -252,7 +269,10 @@ class SitePair:
             if not alone:
                 self._send(token, step.new, self.there.heads())
             self._prepare(sides, token, step, say)
-            walls = self._commit(sides, token, say)
+            first = step.environment == "live" and instances.takes_over_ports("live")
+            one_by_one = first and not alone
+            commit = self._commit_one_by_one if one_by_one else self._commit
+            walls = commit(sides, token, say)
             return Done(walls, len(walls) == 1, step)
 
     @contextmanager
@@ -347,6 +367,30 @@ class SitePair:
                 except ShoestringError as error:
                     raise EngineError(f"{side.node}: {error.message}", hint=error.hint) from error
                 say(side.node, done)
+
+    def _commit_one_by_one(
+        self, sides: Sequence[Side], token: str, say: Say
+    ) -> Mapping[str, float]:
+        """Have the site take its ports over from another Apache, where no visitor is at that time.
+
+        The spare node first; then the address moves there, and back when the other one is done.
+        """
+        holder = self._address.holder()
+        walls: dict[str, float] = {}
+        for side in sorted(sides, key=lambda side: side.node == holder):
+            if side.node == holder and (why := self._address.move(next(iter(walls)))):
+                say(self.here.node, f"WARNING: the address stays while the ports go over: {why}")
+            try:
+                walls[side.node] = side.commit(token)
+            except ShoestringError as error:
+                for done in (s for s in sides if s.node in walls):
+                    done.revert(token)
+                raise EngineError(f"{side.node}: {error.message}; nothing has changed") from error
+            self._address.wait_fit(side.node)
+            say(side.node, "the site's own Apache has taken the ports over")
+        if holder and (why := self._address.move(holder)):
+            say(self.here.node, f"WARNING: the address was not moved back to {holder}: {why}")
+        return walls
 
     def _commit(self, sides: Sequence[Side], token: str, say: Say) -> Mapping[str, float]:
         """Have both do it at the same moment; where one cannot, the other undoes it."""
