@@ -32,6 +32,7 @@ define('WP_HOME', 'http://{LIVE}');
 define('WP_SITEURL', 'http://{LIVE}');
 define('DISALLOW_FILE_MODS', true);
 define('DISABLE_WP_CRON', true);
+define('WP_HTTP_BLOCK_EXTERNAL', true);
 foreach (['AUTH', 'SECURE_AUTH', 'LOGGED_IN', 'NONCE'] as $name) {{
     define($name . '_KEY', "the lab's own $name key");
     define($name . '_SALT', "the lab's own $name salt");

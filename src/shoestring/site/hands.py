@@ -108,6 +108,8 @@ class Hands:
         self._install_hook()
         repository = self.repository
         repository.git("symbolic-ref", "HEAD", f"refs/heads/{self.site.staging_branch}")
+        for ref in repository.refs(PIN):
+            repository.unpin(ref)  # of a lease that ended with this program's last life
         if not repository.heads():
             tree = repository.write_tree(FIRST_FILES)
             first = repository.commit_tree(tree, (), "An empty site\n", **FIRST_DATE)
@@ -200,6 +202,8 @@ class Hands:
         self.check(source)
         self._preparing = source
         base = instances.current_source(environment) or instances.current_source("staging")
+        if self.drift:
+            base = ""  # a file that was edited in place would be linked into this release as well
         built = releases.build(self.repository, source, base, self.site.shared)
         if not built.written and not built.reused:
             self._mend(source)
@@ -443,6 +447,7 @@ class Hands:
         sources = {instances.current_source(e) for e in ENVIRONMENTS} - {""}
         wrong = {source: releases.drifted(source, whole=True) for source in sources}
         kept = [releases.repair(self.repository, s, paths) for s, paths in wrong.items() if paths]
+        releases.drop_spares()
         self.look_for_drift(whole=True)
         return ", ".join(kept)
 

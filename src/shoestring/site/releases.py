@@ -134,6 +134,12 @@ def make_spare(source: str) -> None:
     partial.rename(spare)
 
 
+def drop_spares() -> None:
+    """Remove what was linked ahead: it shares its files with releases that were edited."""
+    for path in RELEASES.glob(f"{SPARE}*"):
+        shutil.rmtree(path, ignore_errors=True)
+
+
 def _take_spare(base: str, target: Path) -> bool:
     try:
         (RELEASES / f"{SPARE}{base}").rename(target)

@@ -97,6 +97,10 @@ class Repository:
             found[name] = commit
         return found
 
+    def refs(self, prefix: str) -> list[str]:
+        """Return the names of all refs below a prefix."""
+        return self.git("for-each-ref", "--format=%(refname)", prefix).decode().split()
+
     def has(self, commit: str) -> bool:
         """Tell whether this commit is here."""
         if not _COMMIT.fullmatch(commit):
