@@ -145,6 +145,7 @@ class SiteServer:
             "keys": self.keys.adopt,
             "shared-look": lambda _body: self.sharing.look(),
             "shared-done": self.sharing.done,
+            "shared-forget": lambda _body: self.sharing.forget(),
             "share": lambda body: self.sharing.word(parsed(ShareWord, body)),
         }
 

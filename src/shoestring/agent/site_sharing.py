@@ -14,7 +14,7 @@ from shoestring.core.errors import EngineError, PeerError, ShoestringError, Usag
 from shoestring.core.site import SharedSeen
 from shoestring.site import releases
 from shoestring.site.policy import printable
-from shoestring.site.shared import Looked, Sharing, brake, synchronise, taking
+from shoestring.site.shared import EMPTIED, Looked, Sharing, brake, forget, synchronise, taking
 from shoestring.system.agent_socket import ask_peer
 
 SHARE_SECONDS = 2.0
@@ -60,6 +60,12 @@ class SharingDesk:
         """Scan, for the other node's run; raises OSError."""
         return asdict(self._sharing.look())
 
+    @staticmethod
+    def forget() -> Answer:
+        """Have the next run delete nothing here."""
+        forget()
+        return {"done": True}
+
     def done(self, body: Mapping[str, object]) -> Answer:
         """Note that the other node has run; it says what was left apart."""
         self._sharing.done(parsed(ConflictsWord, body).conflicts)
@@ -86,13 +92,22 @@ class SharingDesk:
         theirs = ask_other("site-shared-look", {})
         looked = {
             self._node: sharing.look(),
-            other: Looked(int(theirs["files"]), int(theirs["gone"])),
+            other: Looked(int(theirs["files"]), int(theirs["gone"]), bool(theirs["fresh"])),
         }
+        if any(each.fresh for each in looked.values()):
+            forget()
+            ask_other("site-shared-forget", {})
         sharing.held = "" if self._accepted else brake(looked)
         if sharing.held:
             return
-        self._accepted = False
-        conflicts = synchronise(sharing.folders, other, take or ())
+        accepted, self._accepted = self._accepted, False
+        try:
+            conflicts = synchronise(sharing.folders, other, take or (), all_gone_is_meant=accepted)
+        except EngineError as error:
+            if EMPTIED in error.message:
+                sharing.held = "a shared folder was emptied on one node"
+                return
+            raise
         sharing.done(conflicts)
         ask_other("site-shared-done", {"conflicts": conflicts[:1000]})
 

@@ -76,7 +76,7 @@ class Repository:
         argv = ["git", *words]
         return run_as(
             self._user, argv, stdin=stdin, env=given, fine=fine, timeout_seconds=timeout_seconds
-        )
+        ).out
 
     def make(self, settings: Mapping[str, str]) -> None:
         """Make the repository unless it is there, and set its settings; raises CommandError."""

@@ -7,8 +7,10 @@ bytes go through the agents' pinned link. A brake holds a run that would delete 
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,7 +18,8 @@ from dataclasses import dataclass, field
 from shoestring.core.errors import CommandError, EngineError
 from shoestring.site.policy import printable
 from shoestring.site.render import USERS
-from shoestring.system.places import SHARED
+from shoestring.system.files import read_bounded, write_atomic
+from shoestring.system.places import SHARED, SITE
 from shoestring.system.run import run_as
 
 USER = USERS["live"]
@@ -24,9 +27,12 @@ STATE = "/var/lib/shoestring-unison"
 PIPE = "/usr/lib/shoestring/shared-pipe"
 RUN_SECONDS = 600.0
 FILES_MAX = 2_000_000
+KNOWN_FILE = SITE / "shared-known.json"
+KNOWN_MAX = 512 * 1024 * 1024
 BRAKE_LEAST, BRAKE_PART = 50, 0.1
 CONFLICTS_SHOWN = 20
-NOTHING_TO_DO, SKIPPED = 0, 1
+NOTHING_TO_DO, SKIPPED, FAILED_SOME = 0, 1, 2
+EMPTIED = "completely emptied"
 _CONFLICT = re.compile(r"^\s*skipped:\s+(.*?)(?:\s+\(.*)?$", re.MULTILINE)
 
 
@@ -43,10 +49,20 @@ class Scan:
 
 @dataclass(frozen=True, slots=True)
 class Looked:
-    """A node's word before a run: how many files it has, how many are gone since the last one."""
+    """A node's word before a run: how many files it has, how many are gone since the last one.
+
+    fresh: it does not know of any run before, as after a loss; nothing is gone there then.
+    """
 
     files: int
     gone: int
+    fresh: bool = False
+
+
+def _known() -> set[str] | None:
+    """Return the files of the last run, as they were kept; None if there was none."""
+    text = read_bounded(KNOWN_FILE, KNOWN_MAX)
+    return set(json.loads(text)) if text else None
 
 
 @dataclass
@@ -54,7 +70,7 @@ class Sharing:
     """One node's side: what it saw last, and what the last run came to."""
 
     folders: Sequence[str]
-    known: set[str] | None = None
+    known: set[str] | None = field(default_factory=_known)
     synced: float = 0.0
     looked_at: float = 0.0
     scan: Scan = field(default_factory=lambda: Scan({}))
@@ -67,7 +83,7 @@ class Sharing:
         self.looked_at = time.time()
         self.scan = scan(self.folders)
         gone = len((self.known or set()) - self.scan.files.keys())
-        return Looked(len(self.scan.files), gone)
+        return Looked(len(self.scan.files), gone, self.known is None)
 
     def rescan(self) -> None:
         """See what has changed here, for status; raises OSError."""
@@ -75,7 +91,10 @@ class Sharing:
 
     def done(self, conflicts: Sequence[str]) -> None:
         """Note that a run has brought over what `look` saw."""
-        self.known = set(scan(self.folders).files)
+        now = set(scan(self.folders).files)
+        if now != self.known:
+            write_atomic(KNOWN_FILE, json.dumps(sorted(now)))
+        self.known = now
         self.synced = self.looked_at
         self.conflicts = tuple(printable(path) for path in conflicts[:CONFLICTS_SHOWN])
         self.held = self.trouble = ""
@@ -84,6 +103,11 @@ class Sharing:
         """Return how many files are behind, and how old the oldest of them is (seconds)."""
         late = self.scan.behind(self.synced)
         return len(late), max(0.0, time.time() - min(late)) if late else 0.0
+
+
+def forget() -> None:
+    """Have the next run bring both sides together, and delete nothing on either."""
+    shutil.rmtree(f"{STATE}/archive", ignore_errors=True)
 
 
 def scan(folders: Sequence[str]) -> Scan:
@@ -120,10 +144,13 @@ def brake(looked: Mapping[str, Looked]) -> str:
     return ""
 
 
-def synchronise(folders: Sequence[str], other: str, take: Sequence[str] = ()) -> list[str]:
+def synchronise(
+    folders: Sequence[str], other: str, take: Sequence[str] = (), *, all_gone_is_meant: bool = False
+) -> list[str]:
     """Run Unison once; return the paths that it left apart. Raises EngineError.
 
-    take: words for Unison that say which side of which path goes on.
+    take: words for Unison that say which side of which path goes on. all_gone_is_meant: a folder
+    that is empty on one side is emptied on the other one too.
     """
     argv = ["unison", str(SHARED), f"ssh://{other}/{SHARED}", "-sshcmd", PIPE]
     argv += ["-batch", "-ui", "text", "-times", "-perms", "0o777", "-links", "false"]
@@ -132,14 +159,19 @@ def synchronise(folders: Sequence[str], other: str, take: Sequence[str] = ()) ->
     argv += ["-backup", "Name *", "-backuploc", "central", "-maxbackups", "3"]
     argv += ["-backupdir", f"{STATE}/kept"]
     argv += [word for folder in folders for word in ("-path", folder)] if not take else list(take)
+    argv += ["-confirmbigdel=false"] if all_gone_is_meant else []
     environment = {"UNISON": f"{STATE}/archive", "HOME": STATE}
     try:
         said = run_as(
-            USER, argv, env=environment, fine=(NOTHING_TO_DO, SKIPPED), timeout_seconds=RUN_SECONDS
+            USER,
+            argv,
+            env=environment,
+            fine=(NOTHING_TO_DO, SKIPPED, FAILED_SOME),
+            timeout_seconds=RUN_SECONDS,
         )
     except CommandError as error:
         raise EngineError(f"Unison: {error.message}", hint=error.hint) from error
-    return _CONFLICT.findall(said.decode(errors="replace"))
+    return _CONFLICT.findall((said.err + said.out).decode(errors="replace"))
 
 
 def taking(node: str, here: str, path: str) -> list[str]:

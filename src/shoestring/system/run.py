@@ -11,6 +11,7 @@ import subprocess
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from shoestring.core.errors import CommandError
 
@@ -25,6 +26,13 @@ class Result:
     code: int
     out: str
     err: str
+
+
+class Printed(NamedTuple):
+    """What a command printed: standard output, standard error."""
+
+    out: bytes
+    err: bytes
 
 
 def run(
@@ -68,7 +76,7 @@ def run_as(
     timeout_seconds: float = 30,
     env: Mapping[str, str] | None = None,
     fine: Container[int] = (0,),
-) -> bytes:
+) -> Printed:
     """Run a command as another user, without any group but that user's; return what it printed.
 
     Raises CommandError when it cannot be started, does not end in time, or ends with a code that
@@ -94,7 +102,7 @@ def run_as(
     if done.returncode not in fine:
         said = Result(done.returncode, _text(done.stdout[-2000:]), _text(done.stderr))
         _checked(argv, said, check=True)
-    return done.stdout
+    return Printed(done.stdout, done.stderr)
 
 
 def run_to_file(argv: Sequence[str], path: Path, *, timeout_seconds: float) -> None:
