@@ -8,7 +8,6 @@ when it is away everything that is served goes on. Git's hook and the gate run a
 from __future__ import annotations
 
 import asyncio
-import base64
 import contextlib
 import json
 import logging
@@ -18,7 +17,6 @@ import signal
 import socket
 import struct
 import sys
-import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
@@ -28,12 +26,11 @@ from typing import Any
 from aiohttp import web
 
 from shoestring.agent.control import as_json, body_of, parsed
+from shoestring.agent.site_address import LiveAddress
 from shoestring.agent.site_keys import KeyRing
 from shoestring.agent.site_sharing import SharingDesk, ask_other
+from shoestring.agent.site_steps import SiteSteps
 from shoestring.agent.site_words import (
-    LineWord,
-    LockWord,
-    PrepareWord,
     PromoteWord,
     PushWord,
     RollbackWord,
@@ -41,8 +38,6 @@ from shoestring.agent.site_words import (
     SettleWord,
     ShareWord,
     SubjectWord,
-    TakeWord,
-    TokenWord,
 )
 from shoestring.config.load import in_force, load
 from shoestring.config.model import Config
@@ -54,7 +49,6 @@ from shoestring.core.errors import (
 )
 from shoestring.core.site import Environment
 from shoestring.site import policy
-from shoestring.site.hands import PEER
 from shoestring.site.pair import Done, Here, SitePair, There
 from shoestring.site.repository import USER
 from shoestring.system.agent_socket import ask
@@ -66,11 +60,10 @@ from shoestring.system.who import own_node
 
 LOG = logging.getLogger("shoestring-site")
 REQUEST_MAX = 2 * 1024 * 1024
-WHOLE_SECONDS = 3600.0
+WHOLE_SECONDS = 600.0
+CHANGED_SECONDS = 1.0
 LINES_MAX = 1000
 THREADS = 64
-FIT_SECONDS = 15.0
-FIT_LOOK_SECONDS = 0.5
 Answer = Mapping[str, object]
 
 
@@ -79,40 +72,6 @@ def tell(code: str, facts: Mapping[str, str]) -> None:
     LOG.info("%s %s", code, dict(facts))
     with contextlib.suppress(ShoestringError):
         ask("POST", "/site/tell", {"code": code, "facts": dict(facts)})
-
-
-class LiveAddress:
-    """The live site's address, through the agent."""
-
-    def __init__(self, config: Config) -> None:
-        self._config = config
-        self._vip = config.site_vip("live")
-
-    def _reports(self) -> list[Mapping[str, Any]]:
-        document = ask("GET", "/status")
-        return [r for r in (document["report"], document["peer"]) if r]
-
-    def holder(self) -> str:
-        """Return the node that holds it, or nothing where that is not plain."""
-        held = [r["node"] for r in self._reports() if r["vips"].get(self._vip, {}).get("held")]
-        return str(held[0]) if len(held) == 1 else ""
-
-    def move(self, node: str) -> str:
-        """Move it in order; return why it stayed, or nothing."""
-        try:
-            answer = ask("POST", "/move", {"vip": self._vip, "node": node})
-        except ShoestringError as error:
-            return error.message
-        return "" if answer.get("done") else str(answer.get("sentence"))
-
-    def wait_fit(self, node: str) -> None:
-        """Wait until a node's checks say that it is well, FIT_SECONDS at most."""
-        until = time.monotonic() + FIT_SECONDS
-        while time.monotonic() < until:
-            time.sleep(FIT_LOOK_SECONDS)
-            scores = {r["node"]: r["score"] for r in self._reports()}
-            if scores.get(node, -1) >= 0:
-                return
 
 
 class SiteServer:
@@ -132,22 +91,10 @@ class SiteServer:
         self._loop = asyncio.get_running_loop()
         self._wake = asyncio.Event()
         self._allowed = {0, pwd.getpwnam(USER).pw_uid}
-        self._steps: Mapping[str, Callable[[Mapping[str, object]], Answer]] = {
-            "heads": lambda _body: {"heads": self.here.heads()},
-            "lock": self._lock,
-            "renew": lambda body: self._with_token(self.here.renew, body),
-            "unlock": lambda body: self._with_token(self.here.unlock, body),
-            "revert": lambda body: self._with_token(self.here.revert, body),
-            "take": self._take,
-            "prepare": self._prepare,
-            "commit": self._commit,
-            "keep-line": self._keep_line,
-            "keys": self.keys.adopt,
-            "shared-look": lambda _body: self.sharing.look(),
-            "shared-done": self.sharing.done,
-            "shared-forget": lambda _body: self.sharing.forget(),
-            "share": lambda body: self.sharing.word(parsed(ShareWord, body)),
-        }
+        self._steps = SiteSteps(self.here, self.keys, self.sharing, self._done_for_peer)
+
+    def _done_for_peer(self) -> None:
+        self._loop.call_soon_threadsafe(self._wake.set)
 
     def app(self) -> web.Application:
         """Return what is served."""
@@ -337,55 +284,33 @@ class SiteServer:
         elif verb == "share":
             return self.sharing.word(parsed(ShareWord, body))
         elif verb == "repair":
-            return {"kept": self.here.repair()}
+            return {"kept": self._repair()}
+        elif verb == "differences":
+            return {"differences": self.here.differences()}
         else:
             raise UsageError(f"there is nothing like {verb!r} to do")
         return {"done": True}
 
+    def _repair(self) -> str:
+        """Put back what is served, and a damaged repository from the other node's."""
+        if not (self.here.repository.corruption()):
+            return self.here.repair()
+        theirs = dict(ask_other("site-heads", {})["heads"])
+        lacking = [b for b, commit in self.here.heads().items() if theirs.get(b) != commit]
+        if lacking:
+            raise EngineError(
+                f"the repository is damaged, and the other node's has not all of it: "
+                f"{', '.join(lacking)}",
+                hint="let the nodes become one first: shoestring site; or restore it by hand",
+            )
+        return self.here.set_aside()
+
     async def _for_peer(self, request: web.Request) -> web.Response:
-        step = self._steps.get(request.match_info["verb"])
-        if step is None:
-            raise UsageError("the other node asks for something that this one does not know")
         body = await body_of(request)
         if not isinstance(body, dict):
             raise UsageError("the request is no JSON object")
-        return web.json_response(dict(await asyncio.to_thread(step, body)))
-
-    @staticmethod
-    def _with_token(work: Callable[[str], object], body: Mapping[str, object]) -> Answer:
-        work(parsed(TokenWord, body).token)
-        return {"done": True}
-
-    def _lock(self, body: Mapping[str, object]) -> Answer:
-        word = parsed(LockWord, body)
-        self.here.lock(word.token, word.what)
-        return {"locked": self.node}
-
-    def _take(self, body: Mapping[str, object]) -> Answer:
-        word = parsed(TakeWord, body)
-        try:
-            data = base64.b64decode(word.data, validate=True)
-        except ValueError as error:
-            raise UsageError("the pack is not base64") from error
-        self.here.take(word.token, data, last=word.last)
-        return {"taken": len(data)}
-
-    def _prepare(self, body: Mapping[str, object]) -> Answer:
-        word = parsed(PrepareWord, body)
-        given = (word.branch, word.new, word.environment, word.source)
-        return {"done": self.here.prepare(word.token, *given)}
-
-    def _commit(self, body: Mapping[str, object]) -> Answer:
-        wall = self.here.commit(parsed(TokenWord, body).token)
-        self._loop.call_soon_threadsafe(self._wake.set)
-        return {"wall": wall}
-
-    def _keep_line(self, body: Mapping[str, object]) -> Answer:
-        word = parsed(LineWord, body)
-        if not self.here.repository.has(word.commit):
-            raise EngineError("the objects of that line have not come over")
-        self.here.repository.pin(f"{PEER}/{word.branch}", word.commit)
-        return {"kept": word.commit}
+        verb = request.match_info["verb"]
+        return web.json_response(dict(await asyncio.to_thread(self._steps.do, verb, body)))
 
     async def _key(self, request: web.Request) -> web.Response:
         verb, body = request.match_info["verb"], await body_of(request)
@@ -403,6 +328,13 @@ class SiteServer:
         return {"both": True}
 
     # --- what it does unasked
+
+    def refresh(self) -> None:
+        """Bring up anew what pair.toml has changed; a trouble is seen at the next deployment."""
+        try:
+            self.here.refresh()
+        except (OSError, ShoestringError) as error:
+            LOG.warning("the new pair.toml could not be brought to Apache: %s", error)
 
     async def watch(self) -> None:
         """Compare what is served with git: often by a look, once an hour to the byte.
@@ -425,6 +357,19 @@ class SiteServer:
                     await self._wake.wait()
 
 
+class ChangedError(Exception):
+    """pair.toml says something else now."""
+
+
+async def until_changed(config: Config, busy: Callable[[], bool]) -> None:
+    """Watch the pair.toml in force; raises ChangedError when it differs, at a quiet moment."""
+    while True:
+        await asyncio.sleep(CHANGED_SECONDS)
+        with contextlib.suppress(ShoestringError, OSError):
+            if not busy() and load(in_force()) != config:
+                raise ChangedError
+
+
 async def serve(config: Config, node: str) -> None:
     """Serve until cancelled."""
     # Whoever waits for a lock sits in a thread; those who would free it need one as well.
@@ -441,8 +386,10 @@ async def serve(config: Config, node: str) -> None:
     notify("READY=1")
     try:
         async with asyncio.TaskGroup() as group:
+            group.create_task(asyncio.to_thread(server.refresh))
             group.create_task(server.watch())
             group.create_task(server.sharing.run())
+            group.create_task(until_changed(config, lambda: server.here.is_busy))
     finally:
         await runner.cleanup()
 
@@ -455,15 +402,24 @@ def run() -> None:
         node = own_node(config, once(Netlink.addresses))
     except ShoestringError as error:
         sys.exit(f"shoestring-site: {error}")
-    if config.site is None:
-        notify("READY=1")
-        return
     asyncio.run(_until_signal(config, node))
 
 
+async def _idle(config: Config) -> None:
+    """Wait for a pair.toml with [site]."""
+    notify("READY=1")
+    await until_changed(config, lambda: False)
+
+
 async def _until_signal(config: Config, node: str) -> None:
-    task = asyncio.ensure_future(serve(config, node))
+    """Serve until told to stop, or until pair.toml changes: systemd starts this anew then."""
+    work = serve(config, node) if config.site is not None else _idle(config)
+    task = asyncio.ensure_future(work)
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, task.cancel)
-    with contextlib.suppress(asyncio.CancelledError):
-        await task
+    with contextlib.suppress(asyncio.CancelledError, ChangedError):
+        try:
+            await task
+        except BaseExceptionGroup as group:
+            if group.subgroup(ChangedError) is None:
+                raise

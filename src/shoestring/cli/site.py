@@ -129,8 +129,9 @@ def _settle(take: str, branch: str, yes: bool, as_json: bool) -> None:
 
 
 @command.command("drift")
+@click.option("--diff", is_flag=True, help="Show this node's differences line by line.")
 @json_option
-def _drift(as_json: bool) -> None:
+def _drift(diff: bool, as_json: bool) -> None:
     """Say which served files are not as git has them, on both nodes."""
     need_site()
     document = status()
@@ -147,13 +148,19 @@ def _drift(as_json: bool) -> None:
     for node, files in found.items():
         for file in files:
             click.echo(f"  {node}: {file}")
+    if diff:
+        for text in ask_site("POST", "/do/differences", {})["differences"]:
+            click.echo(text)
 
 
 @command.command("repair")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @json_option
 def _repair(yes: bool, as_json: bool) -> None:
-    """Put what this node serves back as git has it; what was there is kept."""
+    """Put what this node serves back as git has it; what was there is kept.
+
+    A damaged repository is set aside, and filled again from the other node.
+    """
     if not yes:
         click.confirm("put git's files back on this node? a copy is kept", abort=True, err=True)
     answer = ask_site("POST", "/do/repair", {})

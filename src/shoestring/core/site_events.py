@@ -26,14 +26,14 @@ SITE_KINDS = (
         Level.WARNING,
         "{count} files that {node} serves are not as git has them: {what}",
         "Somebody edited a release in place. The next deployment would lose the edit.",
-        "shoestring site drift shows the difference; shoestring site repair puts git's back",
+        "shoestring site drift --diff shows the difference; shoestring site repair puts git's back",
     ),
     Kind(
         "SITE-804",
         Level.CRITICAL,
         "the repository on {node} is damaged: {why}",
         "This node's copy of the history cannot be relied on.",
-        "shoestring site repair fetches it again from the other node",
+        "shoestring site repair sets it aside and has the other node fill a new one",
     ),
     Kind(
         "SITE-805",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -19,10 +20,11 @@ from pathlib import Path
 from shoestring.config.model import Config
 from shoestring.core.errors import EngineError, ShoestringError
 from shoestring.core.site import ENVIRONMENTS, Deployed, Environment, Relation, SiteSeen
-from shoestring.site import directives, instances, policy, releases, sessions, sitefile
+from shoestring.site import instances, policy, releases, sessions
 from shoestring.site.keys import PROGRAM
-from shoestring.site.repository import FIRST_DATE, NOBODY, Commit, Repository
+from shoestring.site.repository import FIRST_DATE, NOBODY, USER, Commit, Repository
 from shoestring.site.trial import trial
+from shoestring.site.vetting import Vetting, newest_php
 from shoestring.system.places import SITE, SITE_REPOSITORY
 
 LEASE_SECONDS = 15.0
@@ -30,7 +32,6 @@ LOCK_WAIT_SECONDS = 25.0
 PIN = "refs/shoestring/prepared"
 PEER = "refs/shoestring/peer"
 PACK_MAX_FACTOR = 1.1
-HEAD_BYTES = 4096
 LOG_MAX = 200
 DRIFT_MAX = 20
 SOURCE = "Source-Commit"
@@ -81,6 +82,7 @@ class Hands:
         self.node = node
         self.repository = Repository(SITE_REPOSITORY)
         self._tell = tell
+        self._vetting = Vetting(self.repository, config.site)
         self._lease = Lease()
         self._desk = Desk()
         self._free = threading.Condition()
@@ -139,6 +141,11 @@ class Hands:
 
     def _is_held(self) -> bool:
         return bool(self._lease.token) and time.monotonic() < self._lease.until
+
+    @property
+    def is_busy(self) -> bool:
+        """Tell whether somebody holds this node's lock."""
+        return self._is_held()
 
     def renew(self, token: str) -> None:
         """Keep the lease; raises EngineError if it was lost."""
@@ -199,7 +206,7 @@ class Hands:
             return done
 
     def _ready(self, environment: Environment, source: str) -> tuple[instances.Wanted, str]:
-        self.check(source)
+        self._vetting.check(source)
         self._preparing = source
         base = instances.current_source(environment) or instances.current_source("staging")
         if self.drift:
@@ -227,7 +234,7 @@ class Hands:
             self._tell("SITE-805", {"count": str(len(wrong)), "kept": kept, "path": wrong[0]})
 
     def _wanted(self, environment: Environment, source: str) -> instances.Wanted:
-        wanted = self._sitefile(source)
+        wanted = self._vetting.sitefile(source)
         said = self.repository.git("ls-tree", "--full-tree", source, "conf")
         conf = said.split()[2].decode() if said else ""
         version = ""
@@ -244,70 +251,6 @@ class Hands:
                 sessions.make(self.config)
         mark = instances.fingerprint(self.config, environment, wanted, conf + version)
         return instances.Wanted(source, wanted, version, mark)
-
-    def _sitefile(self, source: str) -> sitefile.SiteFile:
-        found = sitefile.read(self.repository.text(source, sitefile.NAME))
-        if isinstance(found, policy.Finding):
-            raise EngineError(found.sentence())
-        return found
-
-    def check(self, source: str) -> None:
-        """Look at a tree before it is built; raises EngineError with the first finding.
-
-        What the staged release has already was looked at when it came.
-        """
-        known = releases.manifest(instances.current_source("staging"))
-        fresh, total = self._fresh(source, known)
-        for finding in policy.findings(fresh, self.site):
-            raise EngineError(finding.sentence())
-        if (too_much := policy.total_finding(total, self.site)) is not None:
-            raise EngineError(too_much.sentence())
-        self._check_contents(fresh)
-        for entry in fresh:
-            if entry.path.startswith("conf/"):
-                text = self.repository.text(source, entry.path) or ""
-                for finding in directives.findings(entry.path, text):
-                    raise EngineError(finding.sentence())
-        self._sitefile(source)
-
-    def _fresh(
-        self, source: str, known: releases.Files | None
-    ) -> tuple[list[policy.Entry], list[str]]:
-        """Return the entries that have not been looked at, and the path of every entry."""
-        base = instances.current_source("staging")
-        if known is None or not self.repository.has(base):
-            entries = list(self.repository.entries(source))
-            return entries, [entry.path for entry in entries]
-        paths = dict.fromkeys(known)
-        changes = self.repository.changes(base, source)
-        for change in changes:
-            if change.mode:
-                paths[change.path] = None
-            else:
-                paths.pop(change.path, None)
-        there = [change for change in changes if change.mode]
-        sizes = self.repository.sizes([change.blob for change in there])
-        entries = [
-            policy.Entry(c.mode, c.blob, size, c.path) for c, size in zip(there, sizes, strict=True)
-        ]
-        return entries, list(paths)
-
-    def _check_contents(self, entries: list[policy.Entry]) -> None:
-        """Look into links and files."""
-        links = [e for e in entries if e.mode == policy.LINK]
-        for entry, target in zip(links, self.repository.blobs(e.blob for e in links), strict=True):
-            found = policy.link_finding(entry.path, target.decode("utf-8", "surrogateescape"))
-            if found is not None:
-                raise EngineError(found.sentence())
-        fresh = [e for e in entries if e.mode != policy.LINK]
-        for start in range(0, len(fresh), releases.BATCH):
-            some = fresh[start : start + releases.BATCH]
-            for entry, content in zip(
-                some, self.repository.blobs(e.blob for e in some), strict=True
-            ):
-                finding = policy.content_finding(entry.path, content[:HEAD_BYTES])
-                if finding is not None:
-                    raise EngineError(finding.sentence())
 
     def commit(self, token: str) -> float:
         """Move the branch and serve the release; return when (wall). Raises EngineError."""
@@ -442,6 +385,40 @@ class Hands:
         if whole:
             self.corrupt = self.repository.corruption()
 
+    def differences(self) -> list[str]:
+        """Return how what is served here differs from what git has."""
+        found: list[str] = []
+        for source in {instances.current_source(e) for e in ENVIRONMENTS} - {""}:
+            wrong = releases.drifted(source, whole=True)[:DRIFT_MAX]
+            found += releases.differences(self.repository, source, wrong)
+        return found
+
+    def set_aside(self) -> str:
+        """Begin with an empty repository, for the other node to fill; keep the old one.
+
+        Returns where that is kept; raises EngineError, OSError.
+        """
+        kept = SITE / "altered" / time.strftime("%Y%m%dT%H%M%SZ", time.gmtime()) / "site.git"
+        with self._working:
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            SITE_REPOSITORY.rename(kept)
+            SITE_REPOSITORY.mkdir(mode=0o755)
+            shutil.chown(SITE_REPOSITORY, USER, USER)
+            self.make()
+            self.corrupt = ""
+        return str(kept)
+
+    def refresh(self) -> None:
+        """Bring Apache and PHP up anew where pair.toml has changed what they are to be."""
+        heads = self.repository.heads()
+        for environment in ENVIRONMENTS:
+            now, asked = instances.serving(environment), self.wanted_source(environment, heads)
+            if now is None or asked is None:
+                continue
+            wanted = self._wanted(environment, instances.current_source(environment))
+            if now[1].get("fingerprint") != wanted.fingerprint:
+                self.activate(environment)
+
     def repair(self) -> str:
         """Put everything that is served back as git has it; return where the rest is kept."""
         sources = {instances.current_source(e) for e in ENVIRONMENTS} - {""}
@@ -458,9 +435,3 @@ class Hands:
         built_last = releases.present()[: self.site.releases_keep]
         served = [instances.current_source(e) for e in ENVIRONMENTS]
         releases.sweep([*was_live, *built_last, *served, self._preparing])
-
-
-def newest_php() -> str:
-    """Return the newest PHP whose php-fpm is installed, or nothing."""
-    found = [path.name.removeprefix("php-fpm") for path in Path("/usr/sbin").glob("php-fpm[0-9].*")]
-    return max(found, key=lambda v: [int(p) for p in v.split(".")], default="")

@@ -6,6 +6,7 @@ Last-Modified are. A release counts only once its manifest is there, which is wr
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import json
 import os
@@ -18,7 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from shoestring.core.errors import EngineError
-from shoestring.site.policy import LINK
+from shoestring.site.policy import LINK, printable
 from shoestring.site.render import USERS
 from shoestring.site.repository import Repository
 from shoestring.system.files import read_bounded, sync_directory, write_atomic
@@ -30,6 +31,7 @@ BUILDING = ".building-"
 SPARE = ".spare-"
 SYNC_EACH_MAX = 200
 BATCH = 500
+DIFF_MAX, DIFF_LINES = 256 * 1024, 100
 KNOWN_MAX = 6
 
 
@@ -315,6 +317,27 @@ def _strangers(top: Path, files: Files) -> list[str]:
 
 def _is_shared(path: Path) -> bool:
     return path.is_symlink() and path.readlink().is_relative_to(SHARED)
+
+
+def differences(repository: Repository, source: str, paths: Iterable[str]) -> Iterator[str]:
+    """Yield, for each altered file, how it differs from what git has, line by line."""
+    files = manifest(source) or {}
+    for path in paths:
+        here = path_of(source) / path
+        wanted = b"" if path not in files else next(repository.blobs([files[path].blob]))
+        now = here.read_bytes()[:DIFF_MAX] if here.is_file() else b""
+        if b"\0" in wanted[:DIFF_MAX] + now:
+            yield f"{path}: a binary file that differs"
+            continue
+        lines = difflib.unified_diff(
+            wanted[:DIFF_MAX].decode(errors="replace").splitlines(),
+            now.decode(errors="replace").splitlines(),
+            f"{path} (git)",
+            f"{path} (served)",
+            lineterm="",
+        )
+        shown = [printable(line) for line in lines][:DIFF_LINES]
+        yield "\n".join(shown) or f"{path}: mode, owner or time differ"
 
 
 def repair(repository: Repository, source: str, paths: Iterable[str]) -> str:

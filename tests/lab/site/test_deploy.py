@@ -117,6 +117,7 @@ def test_a_release_that_was_edited_is_told_shown_and_repaired(
     said = shoestring(beta, "site", "drift")
     assert "alpha: live: public/index.html" in said
     assert "alpha: live: public/shell.php" in said
+    assert "+hacked" in shoestring(alpha, "site", "drift", "--diff")
     said = shoestring(alpha, "site", "repair", "--yes")
     assert "kept in" in said
     kept = said.split("kept in ")[1].split(",")[0].strip()
@@ -292,3 +293,47 @@ def test_both_nodes_lost_but_one_clone_is_there(
     assert promote(beta).get("done")
     for host in (alpha, beta):
         assert get(host, "/page.php").split() == [word, word]
+
+
+def test_a_damaged_repository_is_filled_again_from_the_other_node(
+    pair: Lab, alpha: Host, beta: Host, shoestring
+):
+    before = heads(beta)
+    blob = git(beta, "rev-parse", "staging:public/page.php")
+    spoil = (
+        f"cd /var/lib/shoestring/site/site.git && git -c safe.directory='*' unpack-objects < "
+        f"$(ls objects/pack/*.pack | head -1); rm -f objects/{blob[:2]}/{blob[2:]} objects/pack/*"
+    )
+    beta.run(["sh", "-c", spoil], check=False)
+    assert "missing" in git(beta, "fsck", "--connectivity-only") or git(
+        beta, "cat-file", "-e", blob
+    )
+    said = shoestring(beta, "site", "repair", "--yes")
+    assert "site.git" in said
+    wait_until(lambda: heads(beta) == before, 60, "beta has it all again")
+    assert git(beta, "fsck") == ""
+    assert git(beta, "cat-file", "-t", blob) == "blob"
+
+
+def test_signed_pushes_where_they_are_wanted(
+    pair: Lab, alpha: Host, beta: Host, anna: Developer, clone: Path
+):
+    """pair.toml changes; the site's program goes by it, and an unsigned push is refused."""
+    text = alpha.run(["cat", "/etc/shoestring/pair.toml"]).out
+    file = alpha.place.root("alpha") / "etc/shoestring/pair.toml"
+    try:
+        file.write_text(text + "require_signed = true\n")
+        alpha.run(["shoestring", "apply", "--yes"], timeout_seconds=120)
+        anna.commit(clone, {"public/id": mark("unsigned")}, "not signed")
+        wait_until(lambda: not anna.push(clone, what="HEAD:refs/heads/probe").ok, WAIT, "refused")
+        said = anna.push(clone)
+        assert not said.ok
+        assert "signed" in said.text
+        anna.git("config gpg.format ssh", clone)
+        anna.git(f"config user.signingkey {anna.key}.pub", clone)
+        said = anna.git(f"push --signed {anna.url('alpha')} HEAD:staging", clone)
+        assert said.ok, said.text
+    finally:
+        file.write_text(text)
+        alpha.run(["shoestring", "apply", "--yes"], timeout_seconds=120)
+    wait_until(lambda: is_quiet(pair), WAIT, "both are the same")
