@@ -31,7 +31,6 @@ class Deployed:
     by: str = ""
     wall: float = 0.0
     serves: bool = False
-    php: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from typing import Any
 
 Document = Mapping[str, Any]
 NONE = "-"
+SUBJECT_MAX = 20
 
 
 def cell(report: Mapping[str, Any] | None, environment: str) -> str:
@@ -74,7 +75,12 @@ def _deployed(now: Mapping[str, Any] | None) -> str:
     state = "" if now["serves"] else "  DOES NOT ANSWER"
     late = "" if now["source"] == now["wanted"] else f"  (to be {now['wanted'][:8]})"
     source = now["source"][:8] or NONE
-    return f"{source}  {now['subject']}  by {now['by']}, {when(now['wall'])}{late}{state}"
+    subject = (
+        now["subject"]
+        if len(now["subject"]) <= SUBJECT_MAX
+        else f"{now['subject'][: SUBJECT_MAX - 1]}…"
+    )
+    return f"{source}  {subject}  by {now['by']}, {when(now['wall'])}{late}{state}"
 
 
 def when(wall: float) -> str:

@@ -19,7 +19,7 @@ from shoestring.core.errors import CommandError, EngineError
 from shoestring.core.platform import DEBIAN
 from shoestring.core.site import Environment
 from shoestring.site.releases import led_to, switch
-from shoestring.site.render import HEALTH_PORTS, USERS, Instance, httpd_conf, php_conf
+from shoestring.site.render import HEALTH_PORTS, Instance, httpd_conf, php_conf
 from shoestring.site.sitefile import SiteFile
 from shoestring.system.files import read_bounded, write_atomic
 from shoestring.system.places import SITE_HTTPD, SITE_PHP, SITE_RETIRE
@@ -224,8 +224,3 @@ def current_source(environment: Environment) -> str:
     """Return the source commit of what an environment serves, or nothing."""
     now = serving(environment)
     return led_to(now[0].link) if now is not None else ""
-
-
-def user_of(environment: Environment) -> str:
-    """Return the account that an environment's Apache and PHP run as."""
-    return USERS[environment]
