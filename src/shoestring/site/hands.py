@@ -7,8 +7,8 @@ before `commit`, which needs the lease and finds the branch where `prepare` foun
 
 from __future__ import annotations
 
-import base64
 import contextlib
+import secrets
 import shutil
 import threading
 import time
@@ -25,6 +25,7 @@ from shoestring.site.keys import PROGRAM
 from shoestring.site.repository import FIRST_DATE, NOBODY, USER, Commit, Repository
 from shoestring.site.trial import trial
 from shoestring.site.vetting import Vetting, newest_php
+from shoestring.system.files import read_bounded, write_atomic
 from shoestring.system.places import SITE, SITE_REPOSITORY
 
 LEASE_SECONDS = 15.0
@@ -34,6 +35,7 @@ PEER = "refs/shoestring/peer"
 PACK_MAX_FACTOR = 1.1
 LOG_MAX = 200
 DRIFT_MAX = 20
+NONCE_FILE = SITE / "nonce-seed"
 SOURCE = "Source-Commit"
 FIRST_FILES = {
     "public/index.html": b"<!doctype html><title>empty</title><p>This site is empty.</p>\n",
@@ -98,7 +100,7 @@ class Hands:
             "receive.fsckObjects": "true",
             "receive.procReceiveRefs": "refs/",
             "receive.maxInputSize": str(int(self.site.push_size_max_mb * 2**20)),
-            "receive.certNonceSeed": base64.b64encode(str(SITE).encode()).decode(),
+            "receive.certNonceSeed": _nonce_seed(),
             "transfer.hideRefs": PIN,
             "core.fsync": "committed",
             "core.logAllRefUpdates": "true",
@@ -402,7 +404,7 @@ class Hands:
         with self._working:
             kept.parent.mkdir(parents=True, exist_ok=True)
             SITE_REPOSITORY.rename(kept)
-            SITE_REPOSITORY.mkdir(mode=0o755)
+            SITE_REPOSITORY.mkdir(mode=0o750)
             shutil.chown(SITE_REPOSITORY, USER, USER)
             self.make()
             self.corrupt = ""
@@ -435,3 +437,12 @@ class Hands:
         built_last = releases.present()[: self.site.releases_keep]
         served = [instances.current_source(e) for e in ENVIRONMENTS]
         releases.sweep([*was_live, *built_last, *served, self._preparing])
+
+
+def _nonce_seed() -> str:
+    """Return what this node's challenges for signed pushes are made from; made once."""
+    text = read_bounded(NONCE_FILE)
+    if text is None:
+        text = secrets.token_hex(32)
+        write_atomic(NONCE_FILE, text, mode=0o600)
+    return text
