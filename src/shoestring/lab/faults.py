@@ -119,14 +119,16 @@ def inflict(lab: Lab, fault: str, node: str) -> None:
 
 def heal_all(lab: Lab) -> None:
     """Mend everything that a fault may have broken, on both hosts."""
-    lab.unfilter()  # first: a MariaDB that was cut off waits for the other node's word
     for host in lab.hosts.values():
         power_on(host)
+    # The network of both before any service: a MariaDB that was cut off waits for the other's word.
+    lab.unfilter()
     for host in lab.hosts.values():
         wait_until(host.is_booted, 60, f"{host.node} has booted")
         with contextlib.suppress(CommandError):
             plug_cable(host)
             plug_gateway(host)
+    for host in lab.hosts.values():
         heal_host(host)
 
 
