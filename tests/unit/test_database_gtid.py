@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shoestring.database.ghosts import start_words
 from shoestring.database.gtid import (
     behind,
     by_domain,
@@ -87,3 +88,11 @@ def test_ghosts_are_exactly_what_was_written_after_the_common_part(
 def state_of(line: list[int]) -> str:
     last = {server: sequence for sequence, server in enumerate(line, 1)}
     return ",".join(f"0-{server}-{sequence}" for server, sequence in last.items())
+
+
+def test_ghosts_are_read_from_a_position_that_names_every_domain():
+    """After `writer = "both"`: a tail in one domain, and an older history in another."""
+    mine, theirs = "0-1-12,1-1-60,2-2-9", "0-1-12,1-1-56,2-2-9"
+    found = tails(mine, theirs)
+    assert start_words(found, mine, theirs) == ["--start-position=0-1-12,1-1-56,2-2-9"]
+    assert start_words(tails("0-1-5", ""), "0-1-5", "") == []

@@ -50,7 +50,8 @@ def save(sql: Mariadb, theirs: str) -> Saved | None:
         shutil.copy2(file, folder)
     readable = folder / "ghosts.sql"
     words = ["mariadb-binlog", "--verbose", "--verbose", "--base64-output=decode-rows"]
-    run_to_file([*words, *_from(found), *files], readable, timeout_seconds=DECODE_SECONDS)
+    start = start_words(found, mine, theirs)
+    run_to_file([*words, *start, *files], readable, timeout_seconds=DECODE_SECONDS)
     inexact = _inexact(readable)
     about = {
         "ghosts": [f"{t.domain}: {t.first}..{t.last}" for t in found],
@@ -87,9 +88,13 @@ def _files_with(sql: Mariadb, found: Sequence[Tail]) -> list[str]:
     return chosen
 
 
-def _from(found: Sequence[Tail]) -> list[str]:
-    common = [tail.last_common for tail in found if tail.last_common]
-    return [f"--start-position={','.join(common)}"] if common else []
+def start_words(found: Sequence[Tail], mine: str, theirs: str) -> list[str]:
+    """Return where mariadb-binlog is to begin: a position that names every domain.
+
+    It refuses one that leaves a domain out whose transactions may be in the files.
+    """
+    position = _position(found, mine, theirs)
+    return [f"--start-position={position}"] if position else []
 
 
 def _inexact(readable: Path) -> str:
@@ -124,7 +129,7 @@ def undo(sql: Mariadb, theirs: str) -> None:
             hint="shoestring database reclone",
         )
     sql.do("STOP SLAVE")
-    _flash_back(sql, found, saved.folder)
+    _flash_back(sql, found, start_words(found, mine, theirs), saved.folder)
     common = _common_state(mine, theirs)
     sql.do("RESET MASTER")
     if common:
@@ -135,11 +140,11 @@ def undo(sql: Mariadb, theirs: str) -> None:
     sql.do("START SLAVE")
 
 
-def _flash_back(sql: Mariadb, found: Sequence[Tail], folder: Path) -> None:
+def _flash_back(sql: Mariadb, found: Sequence[Tail], start: Sequence[str], folder: Path) -> None:
     files = _files_with(sql, found)
     script = folder / "flashback.sql"
     run_to_file(
-        ["mariadb-binlog", "--flashback", *_from(found), *files],
+        ["mariadb-binlog", "--flashback", *start, *files],
         script,
         timeout_seconds=DECODE_SECONDS,
     )
