@@ -114,9 +114,9 @@ def test_a_switch_that_dies_stops_the_writer_and_makes_no_second_one(
         writing(on_the_host(beta, first + 1, "--connections", "1", "--patience", "20")) as there,
     ):
         time.sleep(1)
-        cut = time.monotonic()
         inflict(pair, "gateway-cut", "alpha")
         inflict(pair, "filter", "alpha")
+        cut = time.monotonic()
         wait_until(lambda: query_fails(alpha), SEMI_SYNC_SECONDS, "alpha's MariaDB is stopped")
         time.sleep(max(0.0, cut + SEMI_SYNC_SECONDS + 2 - time.monotonic()))
         for ledger in (here, there):
