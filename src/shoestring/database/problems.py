@@ -16,7 +16,8 @@ from shoestring.database.report import silent_refusal
 
 PURGED_ERRNO = 1236
 DENIED_ERRNOS = (1045, 1044, 1698, 1130, 2026)
-HUNG_UP_ERRNO, HUNG_UP_AT = 2013, "authorization packet"
+HUNG_UP_ERRNO = 2013
+HUNG_UP_AT = ("authorization packet", "authentication information")
 CONFLICT_ERRNOS = (1062, 1032, 1060, 1050, 1950, 1146, 1054, 1091)
 CONNECTIONS_PERCENT = 90
 BEHIND_TRANSACTIONS = 1000
@@ -149,7 +150,8 @@ def _stopped(look: Look, seen: DatabaseSeen) -> Iterator[Event]:
 def _is_denied(look: Look, link: ReplicaSeen) -> bool:
     """Tell whether the other server refuses this one: a wrong certificate is hung up on."""
     alive = look.peer is not None and look.peer.alive is True
-    hung_up = link.io_errno == HUNG_UP_ERRNO and HUNG_UP_AT in link.io_error
+    at_login = any(words in link.io_error for words in HUNG_UP_AT)
+    hung_up = link.io_errno == HUNG_UP_ERRNO and at_login
     return link.io_errno in DENIED_ERRNOS or (hung_up and alive)
 
 
