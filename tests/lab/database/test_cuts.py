@@ -21,6 +21,7 @@ from shoestring.lab.faults import inflict
 from shoestring.lab.hosts import Host, wait_until
 from shoestring.lab.labs import Lab
 from shoestring.lab.place import LIVE
+from shoestring.vip.checks import GATEWAY_SECONDS
 from tests.lab.database.words import WAIT, query_fails, wait_for
 
 pytestmark = pytest.mark.lab
@@ -109,6 +110,7 @@ def test_a_switch_that_dies_stops_the_writer_and_makes_no_second_one(
 ):
     """Neither hears anybody any more: no node can know which side still has visitors."""
     first = fresh_number()
+    time.sleep(GATEWAY_SECONDS + 1)  # for as long as it takes until the gateway is known again
     with (
         writing(on_the_host(alpha, first, "--connections", "1", "--patience", "20")) as here,
         writing(on_the_host(beta, first + 1, "--connections", "1", "--patience", "20")) as there,
