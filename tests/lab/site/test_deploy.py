@@ -325,7 +325,8 @@ def test_signed_pushes_where_they_are_wanted(
         file.write_text(text + "require_signed = true\n")
         alpha.run(["shoestring", "apply", "--yes"], timeout_seconds=120)
         anna.commit(clone, {"public/id": mark("unsigned")}, "not signed")
-        wait_until(lambda: not anna.push(clone, what="HEAD:refs/heads/probe").ok, WAIT, "refused")
+        branch = "HEAD:refs/heads/{}"
+        wait_until(lambda: not anna.push(clone, what=branch.format(mark("probe"))).ok, WAIT, "no")
         said = anna.push(clone)
         assert not said.ok
         assert "signed" in said.text
