@@ -37,6 +37,7 @@ from shoestring.agent.site_words import (
     SeenWord,
     SettleWord,
     ShareWord,
+    SignedWord,
     SubjectWord,
 )
 from shoestring.config.load import in_force, load
@@ -100,6 +101,7 @@ class SiteServer:
         """Return what is served."""
         app = web.Application(client_max_size=REQUEST_MAX, middlewares=[as_json, self._known])
         app.router.add_post("/push", self._push)
+        app.router.add_post("/signed", self._signed)
         app.router.add_post("/promote", self._promote)
         app.router.add_post("/rollback", self._rollback)
         app.router.add_get("/overview", self._overview)
@@ -119,7 +121,7 @@ class SiteServer:
         sock = request.transport.get_extra_info("socket") if request.transport else None
         data = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12) if sock else b"\xff" * 12
         uid = struct.unpack("iii", data)[1]
-        free = request.path in ("/push", "/promote", "/rollback", "/overview")
+        free = request.path in ("/push", "/signed", "/promote", "/rollback", "/overview")
         if uid not in self._allowed or (uid != 0 and not free):
             raise UsageError("this is for root")
         response: web.StreamResponse = await handler(request)
@@ -129,19 +131,18 @@ class SiteServer:
 
     async def _push(self, request: web.Request) -> web.StreamResponse:
         word = parsed(PushWord, await body_of(request))
-        self._signed(word)
         work = partial(self.pair.push, word.ref, word.old, word.new, word.who)
         return await self._told(request, work, "SITE-810")
 
-    def _signed(self, word: PushWord) -> None:
-        if not self.here.site.require_signed:
-            return
+    async def _signed(self, request: web.Request) -> web.Response:
+        word = parsed(SignedWord, await body_of(request))
         if word.certificate != "G" or word.signer.split(" ")[0] != word.who:
             raise UsageError(
                 "this site wants signed pushes, by the key of the developer",
                 hint="git config gpg.format ssh; git config user.signingkey FILE.pub; "
                 "git push --signed",
             )
+        return web.json_response({"signed": word.signer})
 
     async def _promote(self, request: web.Request) -> web.StreamResponse:
         word = parsed(PromoteWord, await body_of(request))

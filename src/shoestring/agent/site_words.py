@@ -22,8 +22,14 @@ class PushWord(StrictWord):
     old: Commit
     new: Commit
     who: Who
-    certificate: Annotated[str, Field(max_length=10)] = ""
-    signer: Annotated[str, Field(max_length=200)] = ""
+
+
+class SignedWord(StrictWord):
+    """What git says of a push's signature."""
+
+    who: Who
+    certificate: Annotated[str, Field(max_length=10)]
+    signer: Annotated[str, Field(max_length=200)]
 
 
 class PromoteWord(StrictWord):

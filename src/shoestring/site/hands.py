@@ -109,7 +109,7 @@ class Hands:
             "gpg.ssh.allowedSignersFile": str(SITE / "allowed_signers"),
         }
         self.repository.make(settings)
-        self._install_hook()
+        self._install_hooks()
         repository = self.repository
         repository.git("symbolic-ref", "HEAD", f"refs/heads/{self.site.staging_branch}")
         for ref in repository.refs(PIN):
@@ -119,13 +119,13 @@ class Hands:
             first = repository.commit_tree(tree, (), "An empty site\n", **FIRST_DATE)
             repository.set_ref(f"refs/heads/{self.site.staging_branch}", first, NOBODY)
 
-    @staticmethod
-    def _install_hook() -> None:
-        hook = SITE_REPOSITORY / "hooks" / "proc-receive"
-        hook.parent.mkdir(exist_ok=True)
-        if not hook.is_symlink():
-            hook.unlink(missing_ok=True)
-            hook.symlink_to(PROGRAM)
+    def _install_hooks(self) -> None:
+        folder = SITE_REPOSITORY / "hooks"
+        folder.mkdir(exist_ok=True)
+        for name, wanted in (("proc-receive", True), ("pre-receive", self.site.require_signed)):
+            (folder / name).unlink(missing_ok=True)
+            if wanted:
+                (folder / name).symlink_to(PROGRAM)
 
     # --- the lock
 

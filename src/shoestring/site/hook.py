@@ -1,4 +1,4 @@
-"""git's proc-receive hook: what a push is told, by the program that holds the site.
+"""git's hooks: what a push is told, by the program that holds the site.
 
 It speaks pkt-lines with git-receive-pack on standard input and output, and passes on each line that
 the site's program says to the pusher's terminal (githooks(5), proc-receive; gitprotocol-common(5)).
@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 from shoestring.core.errors import ShoestringError
-from shoestring.system.agent_socket import stream
+from shoestring.system.agent_socket import ask, stream
 from shoestring.system.places import SITE_SOCKET
 
 COMMANDS_MAX = 50
@@ -63,6 +63,24 @@ def run() -> None:
     sink.flush()
 
 
+def pre_receive() -> None:
+    """Be git's pre-receive hook: it alone is told whether, and by whom, a push is signed.
+
+    Installed only where site.require_signed is set.
+    """
+    sys.stdin.buffer.read()
+    body = {
+        "who": os.environ.get("SHOESTRING_KEY", ""),
+        "certificate": os.environ.get("GIT_PUSH_CERT_STATUS", ""),
+        "signer": os.environ.get("GIT_PUSH_CERT_SIGNER", ""),
+    }
+    try:
+        ask("POST", "/signed", body, at=SITE_SOCKET, unit=UNIT)
+    except ShoestringError as error:
+        tell(f"{error.message}\nfix: {error.hint}" if error.hint else error.message)
+        sys.exit(1)
+
+
 def pushed(old: str, new: str, ref: str) -> str:
     """Have the site take one ref; return why not, or nothing."""
     body = {
@@ -70,8 +88,6 @@ def pushed(old: str, new: str, ref: str) -> str:
         "new": new,
         "ref": ref,
         "who": os.environ.get("SHOESTRING_KEY", ""),
-        "certificate": os.environ.get("GIT_PUSH_CERT_STATUS", ""),
-        "signer": os.environ.get("GIT_PUSH_CERT_SIGNER", ""),
     }
     try:
         for line in stream("/push", body, at=SITE_SOCKET, unit=UNIT):
