@@ -40,7 +40,9 @@ PACKAGES = (
         "firewalld",
     ),
 )
-MODULES = ("proxy_fcgi", "setenvif", "ratelimit", "rewrite")
+# WordPress brings mod_php, and that brings prefork: not what a server of ours runs.
+UNWANTED_MODULES = ("php8.2", "mpm_prefork")
+MODULES = ("mpm_event", "proxy_fcgi", "setenvif", "ratelimit", "rewrite")
 UNWANTED = ("systemd-networkd.service", "systemd-networkd-wait-online.service", "apt-daily.timer")
 FREE_MB_MIN = 3000
 KEPT_LAYERS = 3
@@ -104,7 +106,7 @@ def _layer(base: Path, package: Path, tell: Tell) -> Path:
     digest = hashlib.sha256(package.read_bytes())
     for place, text in guest_files():
         digest.update(f"{place}\0{text}\0".encode())
-    digest.update(f"{base.name} {MODULES} {UNWANTED}".encode())
+    digest.update(f"{base.name} {MODULES} {UNWANTED_MODULES} {UNWANTED}".encode())
     layer = CACHE / f"layer-{digest.hexdigest()[:16]}"
     if not layer.exists():
         tell(f"installing {package.name} for the hosts")
@@ -129,6 +131,7 @@ def _build_layer(base: Path, layer: Path, package: Path) -> None:
             (root / place).write_text(text)
         shutil.copyfile(package, root / "root/shoestring.deb")
         _inside(root, ["dpkg", "--install", "/root/shoestring.deb"])
+        _inside(root, ["a2dismod", "--quiet", *UNWANTED_MODULES])
         _inside(root, ["a2enmod", "--quiet", *MODULES])
         _inside(root, ["a2enconf", "--quiet", "php8.2-fpm"])
         _inside(root, ["systemctl", "enable", "--quiet", "lab-network", "lab-database"])
