@@ -106,14 +106,11 @@ class Developer:
         return self._run([*self._ssh(), f"shoestring@{NODE_ADDRESSES[node]}", command])
 
     def _ssh(self) -> list[str]:
-        options = (
-            "StrictHostKeyChecking=no",
-            "LogLevel=ERROR",
-            "ConnectTimeout=5",
-            "BatchMode=yes",
-        )
+        options = ("StrictHostKeyChecking=no", "LogLevel=ERROR", "BatchMode=yes")
+        # A host that loses its power says nothing any more.
+        limits = ("ConnectTimeout=5", "ServerAliveInterval=2", "ServerAliveCountMax=2")
         known = f"UserKnownHostsFile={self.folder / 'known_hosts'}"
-        words = [word for option in (*options, known) for word in ("-o", option)]
+        words = [word for option in (*options, *limits, known) for word in ("-o", option)]
         return ["ssh", "-i", str(self.key), "-o", "IdentitiesOnly=yes", *words]
 
     def _run(
