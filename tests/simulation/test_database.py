@@ -14,8 +14,9 @@ SEEDS = 60
 LONG_SEEDS = 200
 FAULTS = 4
 MEND_SECONDS = 120.0
-# A filter between the nodes is survived by their agents' word through the gateway. An agent or a
-# node that dies within the seconds around it is a second failure at once: docs/guarantees.md.
+# Known hole, and no promise (docs/guarantees.md): a filter between the nodes, whose agents then
+# speak through the gateway, and an agent that dies in the same seconds. Only these two are kept
+# apart.
 ONE_AT_A_TIME_SECONDS = 10.0
 
 Trouble = Callable[[DatabaseWorld, SimNode], None]
@@ -97,7 +98,7 @@ def play(seed: int) -> DatabaseWorld:
     before: Trouble | None = None
     for _ in range(dice.randint(1, FAULTS)):
         trouble = dice.choice(TROUBLES)
-        if filters_between_the_nodes in (trouble, before):
+        if {trouble, before} == {filters_between_the_nodes, kills_agent}:
             world.steps(ONE_AT_A_TIME_SECONDS)
         before = trouble
         trouble(world, dice.choice(list(world.nodes.values())))

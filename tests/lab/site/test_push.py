@@ -136,7 +136,6 @@ def test_pushed_apart_while_cut_both_lines_are_kept_and_one_command_settles_it(
     )
     wait_until(lambda: git(alpha, "rev-parse", "refs/shoestring/peer/staging") == theirs, WAIT, "a")
     wait_until(lambda: git(beta, "rev-parse", "refs/shoestring/peer/staging") == ours, WAIT, "b")
-    said = anna.push(clone, "alpha", "HEAD:staging")
     shown = shoestring(alpha, "status")
     assert "shoestring site settle --take" in " ".join(shown.split())
     assert get(alpha, "/id") == get(beta, "/id") == live, "what is live stays"
