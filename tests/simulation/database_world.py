@@ -9,7 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from shoestring.core.action import (
+    AnswerClaim,
     AskSegment,
+    ClaimAlone,
     CloseWrites,
     Fence,
     Follow,
@@ -21,7 +23,7 @@ from shoestring.core.action import (
 )
 from shoestring.core.database import DatabaseSeen, DatabaseState, ReplicaSeen
 from shoestring.core.seen import Seen
-from shoestring.core.snapshot import PEER_FRESH_SECONDS, Silence, Snapshot
+from shoestring.core.snapshot import PEER_FRESH_SECONDS, ClaimSeen, Silence, Snapshot
 from shoestring.database.gtid import covers
 from shoestring.database.role import boot_role
 from tests.simulation.world import STEP, SimNode, World
@@ -29,6 +31,7 @@ from tests.simulation.world import STEP, SimNode, World
 SEMI_SYNC_SECONDS = 10.0
 RESTART_SECONDS = 1.0
 AGENT_SECONDS = 1.0
+CLAIM_SECONDS = 0.6
 Transaction = tuple[int, int, int]
 HISTORY = "0123456789abcdef"
 
@@ -55,6 +58,10 @@ class SimDatabase:
     state: DatabaseState = field(default_factory=DatabaseState)
     silence: tuple[Silence, float] | None = None
     gateway_at: float | None = None
+    claim: tuple[ClaimSeen, float] | None = None
+    claiming_until: float | None = None
+    claimed_at: float | None = None
+    claim_answered_at: float | None = None
 
     def die(self, now: float) -> None:
         """Die at once: what waits is in the binlog alone, what was received is on disk."""
@@ -115,6 +122,9 @@ class DatabaseWorld(World):
         """Kill an agent: its penalty is left; systemd starts it again soon."""
         if node.agent:
             node.agent = False
+            mine = self.database(node)
+            mine.silence = mine.claim = mine.claiming_until = None
+            mine.claimed_at = mine.claim_answered_at = None
             self.agents_back[node.name] = self.now + AGENT_SECONDS
             node.handing.clear()
             for instance in node.vrrp.values():
@@ -209,8 +219,13 @@ class DatabaseWorld(World):
         found = super()._snapshot(node)
         if mine.silence is not None:
             found = replace(found, silence=Seen(*mine.silence))
+        self._give_up_claim(node, mine)
+        if mine.claim is not None:
+            found = replace(found, claim=Seen(*mine.claim))
         return replace(
             found,
+            claimed_at=mine.claimed_at,
+            claim_answered_at=mine.claim_answered_at,
             database=Seen(self._seen(node, mine), self.now),
             database_state=mine.state,
             gateway_at=mine.gateway_at,
@@ -249,6 +264,10 @@ class DatabaseWorld(World):
             case Fence():
                 mine.state = action.state
                 mine.die(self.now)
+            case ClaimAlone():
+                self._claim(node, mine)
+            case AnswerClaim():
+                self._answer(node, mine)
             case AskSegment():
                 mine.silence = (self._silence(node, mine), self.now)
                 if node.gateway:
@@ -259,12 +278,32 @@ class DatabaseWorld(World):
             case _:
                 super()._act(node, action)
 
+    def _way_by_gateway(self, node: SimNode) -> bool:
+        other = self.other(node)
+        return node.gateway and other.gateway and node.powered and other.powered
+
+    def _claim(self, node: SimNode, mine: SimDatabase) -> None:
+        if mine.claiming_until is None:
+            mine.claiming_until = self.now + CLAIM_SECONDS
+        if self._way_by_gateway(node) and self.other(node).agent:
+            self._peer_of(mine).claimed_at = self.now
+
+    def _answer(self, node: SimNode, mine: SimDatabase) -> None:
+        mine.claim_answered_at = self.now
+        theirs = self._peer_of(mine)
+        if self._way_by_gateway(node) and self.other(node).agent and theirs.claiming_until:
+            theirs.claim = (ClaimSeen(True, mine.state.epoch), self.now)
+            theirs.claiming_until = None
+
+    def _give_up_claim(self, node: SimNode, mine: SimDatabase) -> None:
+        if mine.claiming_until is not None and self.now >= mine.claiming_until:
+            mine.claim, mine.claiming_until = (ClaimSeen(), self.now), None
+
     def _silence(self, node: SimNode, mine: SimDatabase) -> Silence:
         other = self.other(node)
-        way = node.gateway and other.gateway
         before, at = mine.silence or (Silence(), 0.0)
         again = before.peer_answers_by_gateway and at > node.heard_at
-        by_gateway = (way and other.powered and other.agent) or again
+        by_gateway = (self._way_by_gateway(node) and other.agent) or again
         return Silence(self.link and other.powered, by_gateway)
 
     def _to_mariadb(self, mine: SimDatabase, action: object) -> None:
@@ -312,7 +351,8 @@ class DatabaseWorld(World):
         mine = self.database(node)
         mine.die(self.now)
         mine.dead_since = self.now
-        mine.silence = mine.gateway_at = None
+        mine.silence = mine.gateway_at = mine.claim = mine.claiming_until = None
+        mine.claimed_at = mine.claim_answered_at = None
 
     def steps(self, seconds: float) -> None:
         for _ in range(round(seconds / STEP)):

@@ -19,6 +19,7 @@ from shoestring.core.database import (
 from shoestring.core.decision import CheckMemory, Hand, Memory, VipMemory
 from shoestring.core.seen import Seen, Unseen
 from shoestring.core.snapshot import (
+    ClaimSeen,
     NodeReport,
     PromoteRequest,
     Silence,
@@ -78,6 +79,9 @@ class Case:
         self.gateway_at = given.get("gateway_at", NOW)
         self.gateway_fails = given.get("gateway_fails", False)
         self.silence = given.get("silence")
+        self.claim = given.get("claim")
+        self.claimed_at = given.get("claimed_at")
+        self.claim_answered_at = given.get("claim_answered_at")
         self.health = given.get("health", DatabaseHealth())
         self.draining = given.get("draining", False)
         self.requests = given.get("requests", ())
@@ -97,7 +101,7 @@ class Case:
             peer_silent_since=None if self.silent is None else heard,
             database=self.memory,
         )
-        silence = Unseen("not asked", 0.0)
+        silence, claim = Unseen("not asked", 0.0), Unseen("not made", 0.0)
         snapshot = Snapshot(
             now=NOW,
             wall=NOW,
@@ -110,6 +114,9 @@ class Case:
             database_state=self.state,
             gateway_at=self.gateway_at,
             silence=silence if self.silence is None else Seen(*self.silence),
+            claim=claim if self.claim is None else Seen(*self.claim),
+            claimed_at=self.claimed_at,
+            claim_answered_at=self.claim_answered_at,
             requests=self.requests,
         )
         return memory, snapshot
@@ -157,10 +164,20 @@ def test_a_healthy_pair_does_nothing_on_either_side():
         (Case(silent=1.9, gateway_fails=True), []),
         (Case(silent=2.5, gateway_fails=True), ["Fence"]),
         (Case(silent=2.5, gateway_fails=True, state=ALONE), []),
-        (Case(silent=2.5, gateway_fails=True, gateway_at=NOW - 100), []),
+        (Case(silent=2.5, gateway_fails=True, seen=HUNG), ["Fence"]),
+        (Case(silent=2.5, gateway_fails=True, seen=DEAD), []),
+        (Case(silent=2.5, gateway_fails=True, seen=REPLICA), []),
+        (Case(silent=2.5, gateway_fails=True, gateway_at=NOW - 100), ["ClaimAlone"]),
         (Case(silent=2.5, held=False), ["Fence"]),
-        (Case(silent=2.5), []),
-        (Case(silent=3.5), ["KeepState"]),
+        (Case(silent=2.3), []),
+        (Case(silent=2.5), ["ClaimAlone"]),
+        (Case(silent=3.5), ["ClaimAlone"]),
+        (Case(silent=3.5, claim=(ClaimSeen(), NOW - 4)), ["ClaimAlone"]),
+        (Case(silent=2.5, claim=(ClaimSeen(), NOW)), []),
+        (Case(silent=3.5, claim=(ClaimSeen(), NOW)), ["KeepState"]),
+        (Case(silent=3.5, claim=(ClaimSeen(True, 3), NOW)), ["KeepState"]),
+        (Case(silent=2.5, claim=(ClaimSeen(True, 4), NOW)), ["Fence"]),
+        (Case(silent=2.5, claim=(ClaimSeen(True, 4), NOW), state=ALONE), []),
         (Case(silent=3.5, state=ALONE), ["SemiSync"]),
         # the peer does not follow any more
         (Case(peer=replace(FOLLOWER, alive=False, fit=False)), ["KeepState"]),
@@ -206,6 +223,13 @@ def test_a_healthy_pair_does_nothing_on_either_side():
               silence=(Silence(peer_answers_by_gateway=True), NOW)), []),
         (Case(writes=False, silent=1.0, held=True, memory=SYNCED, silence=(Silence(), NOW),
               gateway_at=NOW - 3), []),
+        # it says by the gateway that it goes on alone
+        (Case(writes=False, silent=1.0, held=True, memory=SYNCED, silence=(Silence(), NOW),
+              claimed_at=NOW), ["AnswerClaim"]),
+        (Case(writes=False, silent=1.0, held=True, memory=SYNCED, silence=(Silence(), NOW),
+              claimed_at=NOW - 0.5, claim_answered_at=NOW - 0.4), []),
+        (Case(writes=False, silent=1.0, held=True, memory=SYNCED, silence=(Silence(), NOW),
+              claimed_at=NOW - 2), ["KeepState"]),
     ],
 )  # fmt: skip
 def test_what_is_due(case: Case, expected: list[str]):

@@ -7,7 +7,7 @@ from shoestring.core.action import DatabaseAction
 from shoestring.core.database import DatabaseReport
 from shoestring.core.seen import Seen
 from shoestring.database import state
-from shoestring.database.act import AskByGateway, DatabaseActor
+from shoestring.database.act import ByGateway, DatabaseActor
 from shoestring.database.observe import DatabaseObserver
 from shoestring.system.board import Board
 from shoestring.system.netlink import Netlink
@@ -17,7 +17,7 @@ class DatabasePart:
     """Does nothing where the slice is not turned on."""
 
     def __init__(
-        self, config: Config, node: str, board: Board, netlink: Netlink, by_gateway: AskByGateway
+        self, config: Config, node: str, board: Board, netlink: Netlink, by_gateway: ByGateway
     ) -> None:
         self._config = config
         self._board = board

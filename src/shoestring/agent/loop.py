@@ -119,6 +119,9 @@ class Loop:
             database_busy=board.database_busy,
             gateway_at=board.gateway_at,
             silence=board.silence,
+            claim=board.claim,
+            claimed_at=board.claimed_at,
+            claim_answered_at=board.claim_answered_at,
             site=board.site,
             requests=requests,
         )

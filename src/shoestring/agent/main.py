@@ -27,7 +27,7 @@ from shoestring.agent.store import Store
 from shoestring.config.load import config_hash, in_force, parse, read_text
 from shoestring.config.model import Config, MariadbCheck
 from shoestring.core.action import Action, DatabaseAction, SiteAction
-from shoestring.core.errors import PeerError, ShoestringError
+from shoestring.core.errors import CommandError, PeerError, ShoestringError
 from shoestring.core.event import Event
 from shoestring.core.platform import DEBIAN
 from shoestring.core.seen import Seen, Unseen
@@ -51,9 +51,7 @@ DRIFT_SECONDS = 5.0
 CHANGED_SECONDS = 0.5
 UNIT_SECONDS = 1.0
 STATUS_SECONDS = 1.0
-HAIRPIN_VERB = "hairpin-key"
 SHARED_PATH = "/v1/shared"
-KEY_SECONDS = 2.0
 
 
 class Agent:
@@ -70,9 +68,7 @@ class Agent:
         self.plumbing = Plumbing()
         self.actor = VipActor(config, self.node, self.netlink, self.plumbing)
         self.hairpin = Hairpin(config, self.node, self.netlink)
-        self.database = DatabasePart(
-            config, self.node, self.board, self.netlink, self.hairpin.answers
-        )
+        self.database = DatabasePart(config, self.node, self.board, self.netlink, self.hairpin)
         self.vips = VipObserver(config, self.node, self.netlink, self.board)
         self.lanes = Lanes(self._act, self.vips.nudge, self._failed)
         hash_ = config_hash(text)
@@ -96,7 +92,6 @@ class Agent:
         self._seen: tuple[int, ...] = ()
         self._weight: tuple[object, ...] = ()
         self._written_at = 0.0
-        self._learning: asyncio.Task[None] | None = None
 
     def _client(self) -> PeerClient:
         there = self.config.nodes[self.config.other(self.node)]
@@ -124,8 +119,6 @@ class Agent:
             raise PeerError(f"the peer calls itself {report.node}")
         old = self.board.peer
         self.board.peer = Seen(report, boot_seconds())
-        if not isinstance(old, Seen) or self.hairpin.peer_key is None:
-            self._learn_hairpin_key()
         self.site.heard(old.value.site if isinstance(old, Seen) else None, report.site)
         if (
             not isinstance(old, Seen)
@@ -135,15 +128,6 @@ class Agent:
             or database_weighs(old.value.database) != database_weighs(report.database)
         ):
             self.board.nudge()
-
-    def _learn_hairpin_key(self) -> None:
-        if self._learning is None or self._learning.done():
-            self._learning = asyncio.create_task(self._ask_for_hairpin_key())
-
-    async def _ask_for_hairpin_key(self) -> None:
-        with contextlib.suppress(PeerError, ValueError):
-            said = await self._ask_peer(HAIRPIN_VERB, {}, KEY_SECONDS)
-            self.hairpin.peer_key = bytes.fromhex(str(said.get("key")))
 
     def _peer_is_silent(self) -> bool:
         peer = self.board.peer
@@ -155,8 +139,6 @@ class Agent:
         return await self.client.ask(verb, body, timeout_seconds)
 
     async def _for_peer(self, verb: str, body: Mapping[str, object]) -> Mapping[str, object]:
-        if verb == HAIRPIN_VERB:
-            return {"key": self.hairpin.key.hex()}
         done = await self.control.for_peer(verb, body)
         if done is None:
             done = await self.desk.for_peer(verb, body)
@@ -217,7 +199,7 @@ class Agent:
             await self.vips.look()
             await server.start()
             if self._paired:
-                await self.hairpin.open()
+                await self._open_hairpin()
             async with asyncio.TaskGroup() as group:
                 if self._paired:
                     await self.server.start(address, self.config.peer.port)
@@ -256,6 +238,19 @@ class Agent:
             await self.probes.close()
             await self.netlink.close()
             self.journal.stop()
+
+    async def _open_hairpin(self) -> None:
+        """Lend the two keys' common secret to the way by the gateway; without it, it stays shut."""
+        try:
+            key = await asyncio.to_thread(self.identity.shared_secret)
+        except CommandError as error:
+            LOG.warning("the peer cannot be asked by way of the gateway: %s", error)
+            return
+        await self.hairpin.open(key, self._peer_goes_on_alone)
+
+    def _peer_goes_on_alone(self) -> None:
+        self.board.claimed_at = boot_seconds()
+        self.board.nudge()
 
     async def _share(self) -> None:
         """Lend Unison the link to the other node, where the site has folders that both share."""

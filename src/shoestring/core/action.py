@@ -145,6 +145,21 @@ class AskSegment:
 
 
 @dataclass(frozen=True, slots=True)
+class ClaimAlone:
+    """Tell the silent peer, by way of the gateway, that this writer goes on without it."""
+
+    epoch: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerClaim:
+    """Answer the silent peer's claim with this node's epoch, once nothing else is under way."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Serve:
     """Have an environment serve what its branch asks for."""
 
@@ -177,7 +192,17 @@ class SendKeys:
 
 SiteAction = Serve | CarryOver | KeepLine | SendKeys
 DatabaseAction = (
-    KeepState | Release | Open | CloseWrites | SemiSync | Follow | UndoGhosts | Fence | AskSegment
+    KeepState
+    | Release
+    | Open
+    | CloseWrites
+    | SemiSync
+    | Follow
+    | UndoGhosts
+    | Fence
+    | AskSegment
+    | ClaimAlone
+    | AnswerClaim
 )
 VipAction = SetTrackValue | Announce | Receive | HandOver | ReloadKeepalived
 Action = VipAction | DatabaseAction | SiteAction
@@ -191,7 +216,7 @@ _LONG_SECONDS: Mapping[type[Action], float] = {
     KeepLine: 600.0,
     SendKeys: 30.0,
 }
-_OWN_LANE = (Fence, AskSegment)
+_OWN_LANE = (Fence, AskSegment, ClaimAlone)
 
 
 def resource(action: Action) -> str:

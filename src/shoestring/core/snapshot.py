@@ -151,6 +151,14 @@ class Silence:
 
 
 @dataclass(frozen=True, slots=True)
+class ClaimSeen:
+    """What became of a claim to go on alone: answered by the silent peer or not, in which epoch."""
+
+    answered: bool = False
+    epoch: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """What the observers saw last; the only thing that `decide` learns of the world."""
 
@@ -180,6 +188,9 @@ class Snapshot:
     database_busy: str = ""
     gateway_at: float | None = None
     silence: Seen[Silence] | Unseen = field(default_factory=lambda: Unseen("not asked", 0.0))
+    claim: Seen[ClaimSeen] | Unseen = field(default_factory=lambda: Unseen("not made", 0.0))
+    claimed_at: float | None = None
+    claim_answered_at: float | None = None
     site: Seen[SiteSeen] | Unseen = field(default_factory=lambda: Unseen("not asked yet", 0.0))
     requests: tuple[Request, ...] = ()
 

@@ -7,12 +7,15 @@ other one is taken.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Protocol
 
 from shoestring.config.model import Config
 from shoestring.core.action import (
+    AnswerClaim,
     AskSegment,
+    ClaimAlone,
     CloseWrites,
     DatabaseAction,
     Fence,
@@ -27,7 +30,7 @@ from shoestring.core.database import DatabaseState
 from shoestring.core.errors import EngineError
 from shoestring.core.platform import DEBIAN
 from shoestring.core.seen import Seen
-from shoestring.core.snapshot import Silence
+from shoestring.core.snapshot import ClaimSeen, Silence
 from shoestring.database import clients, ghosts, state
 from shoestring.database.follow import follow
 from shoestring.database.observe import look
@@ -47,14 +50,27 @@ SEGMENT_TRIES = 2
 SEGMENT_SECONDS = 0.12
 
 
-AskByGateway = Callable[[], Awaitable[bool]]
+class ByGateway(Protocol):
+    """Words with the silent peer by way of the gateway (peer/hairpin.py)."""
+
+    async def answers(self) -> bool:
+        """Ask whether it lives."""
+        ...
+
+    async def claim(self, epoch: int) -> int | None:
+        """Tell it that this writer goes on alone; return its epoch, or None if unanswered."""
+        ...
+
+    async def answer_claim(self, epoch: int) -> None:
+        """Answer such a claim."""
+        ...
 
 
 class DatabaseActor:
     """Opens, closes, follows, undoes, fences; keeps the state before it acts on it."""
 
     def __init__(
-        self, config: Config, node: str, board: Board, netlink: Netlink, by_gateway: AskByGateway
+        self, config: Config, node: str, board: Board, netlink: Netlink, by_gateway: ByGateway
     ) -> None:
         assert config.database is not None
         self._config = config
@@ -78,6 +94,13 @@ class DatabaseActor:
                 await self._fence(action)
             case AskSegment():
                 await self._ask_segment()
+            case ClaimAlone():
+                answer = await self._by_gateway.claim(action.epoch)
+                claim = ClaimSeen(answer is not None, answer or 0)
+                self._board.claim = Seen(claim, boot_seconds())
+            case AnswerClaim():
+                self._board.claim_answered_at = boot_seconds()
+                await self._by_gateway.answer_claim(self._board.database_state.epoch)
             case Open():
                 await self._open_cut(action)
             case _:
@@ -176,7 +199,7 @@ class DatabaseActor:
         asked = [_answers(interface, hardware, None, target) for target in wanted]
         if gateway is not None:
             asked.append(_answers(interface, hardware, own, gateway))
-        by_gateway, *answers = await asyncio.gather(self._by_gateway(), *asked)
+        by_gateway, *answers = await asyncio.gather(self._by_gateway.answers(), *asked)
         now = boot_seconds()
         if gateway is not None and answers[-1]:
             self._board.gateway_at = now

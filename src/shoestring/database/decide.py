@@ -14,7 +14,9 @@ from dataclasses import replace
 from shoestring.config.model import Config
 from shoestring.core.action import (
     Action,
+    AnswerClaim,
     AskSegment,
+    ClaimAlone,
     CloseWrites,
     Fence,
     Follow,
@@ -37,6 +39,7 @@ from shoestring.database.render import server_id
 from shoestring.database.report import role, silent_refusal
 
 SILENT_SECONDS = 2.0
+CLAIM_SECONDS = 2.4
 ALONE_SECONDS = 3.0
 DEAD_SECONDS = 1.0
 GHOSTS_STEADY_SECONDS = 1.0
@@ -79,6 +82,8 @@ def _tracked(config: Config, memory: Memory, snapshot: Snapshot) -> DatabaseMemo
     )
     if look.mine or dead:
         return replace(old, pending=None, synced_at=None)  # what a dead one received is uncertain
+    if look.claimed:
+        return replace(old, pending=None, synced_at=None)  # the writer goes on without this node
     if seen is None:
         return replace(old, pending=None)
     return _synced(look, old)
@@ -111,6 +116,8 @@ def _due(look: Look) -> Iterator[Action]:
         yield from both.due(look)
         return
     yield from _asked(look)
+    if look.claim_waits:
+        yield AnswerClaim(f"{look.other} asks whether it may go on alone")
     peer = look.peer
     if look.state.writer == "both" or (peer is not None and peer.state.writer == "both"):
         yield from _one_again(look)
@@ -215,13 +222,17 @@ def _writer(look: Look) -> Iterator[Action]:
     seen, peer = look.seen, look.peer
     if seen is None:
         return
-    if not seen.alive:
+    hung = not seen.alive and seen.process and not seen.starting
+    if (hung or (seen.alive and not seen.read_only)) and _is_isolated(look):
+        fenced = replace(look.state, fenced=True)
+        yield Fence(fenced, "cut off: no peer, and no gateway or no address")
+    elif not seen.alive:
         yield from _writer_dead(look, seen, peer)
     elif seen.read_only:
         yield from _writer_closed(look, seen, peer)
-    elif _is_isolated(look):
+    elif look.replaced_in > look.state.epoch and not look.state.alone:
         fenced = replace(look.state, fenced=True)
-        yield Fence(fenced, "cut off: no peer, and no gateway or no address")
+        yield Fence(fenced, f"{look.other} has taken over: it says so by way of the gateway")
     elif peer is not None and _is_stuck(look, peer):
         yield Fence(_given(look), f"rows cannot be written here, and {look.other} has everything")
     elif peer is not None and _may_release(look, seen, peer):
@@ -306,12 +317,23 @@ def _open_writer(look: Look, seen: DatabaseSeen, peer: DatabaseReport | None) ->
         yield SemiSync(on=True, reason=f"{look.other} follows")
     elif attached and peer is not None and state.alone and _is_in_sync(look, seen, peer):
         yield KeepState(replace(state, alone=False), f"{look.other} has everything")
+    elif _must_claim(look):
+        yield ClaimAlone(state.epoch, f"{look.other} is silent")
     elif (lost := _lost(look, seen)) and not state.alone:
         yield KeepState(replace(state, alone=True), lost)
     elif lost and seen.semi_sync:
         yield SemiSync(on=False, reason=lost)
     elif attached and peer is not None and _ring_is_open(look, seen, peer):
         yield Follow(peer.position, "the ring: an address that moves finds its link in place")
+
+
+def _must_claim(look: Look) -> bool:
+    """Tell whether the silent node must be told first, in case that it lives and could take over.
+
+    Whoever has answered a claim does not take over in this silence (`_tracked`), and whoever has
+    taken over before answers with its higher epoch.
+    """
+    return not look.state.alone and look.silent_seconds > CLAIM_SECONDS and not look.has_claimed
 
 
 def _is_attached(look: Look, seen: DatabaseSeen, peer: DatabaseReport) -> bool:
@@ -338,7 +360,9 @@ def _lost(look: Look, seen: DatabaseSeen) -> str:
     """Return why commits must not wait for the other node any longer, or nothing."""
     peer = look.peer
     if peer is None:
-        return f"{look.other} is silent" if look.silent_seconds > ALONE_SECONDS else ""
+        told = look.has_claimed or look.state.alone
+        silent = look.silent_seconds > ALONE_SECONDS and told
+        return f"{look.other} is silent" if silent else ""
     if peer.alive is False:
         return f"MariaDB does not run on {look.other}"
     if peer.io == "No" or peer.sql == "No":

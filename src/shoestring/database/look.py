@@ -144,6 +144,30 @@ class Look:
         return at is not None and isinstance(silence, Seen) and at >= silence.at
 
     @property
+    def claimed(self) -> bool:
+        """Tell whether the silent writer has said, by the gateway, that it goes on alone."""
+        at = self.snapshot.claimed_at
+        return at is not None and at > self.snapshot.peer.at
+
+    @property
+    def claim_waits(self) -> bool:
+        """Tell whether that has not been answered yet."""
+        at, answered = self.snapshot.claimed_at, self.snapshot.claim_answered_at
+        return self.claimed and at is not None and (answered is None or answered < at)
+
+    @property
+    def has_claimed(self) -> bool:
+        """Tell whether this node has claimed to go on alone in this silence, answered or not."""
+        claim = self.snapshot.claim
+        return isinstance(claim, Seen) and claim.at > self.snapshot.peer.at
+
+    @property
+    def replaced_in(self) -> int:
+        """Return the epoch that the silent node has answered this node's claim with, or 0."""
+        claim = self.snapshot.claim
+        return claim.value.epoch if isinstance(claim, Seen) and self.has_claimed else 0
+
+    @property
     def synced(self) -> bool:
         """Tell whether this replica surely has all that the writer has acknowledged until now.
 

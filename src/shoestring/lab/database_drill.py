@@ -155,12 +155,16 @@ def writer(lab: Lab) -> str | None:
 def settle(lab: Lab) -> str:
     """Mend everything, wait until the pair is well and in sync; return who writes."""
     heal_all(lab)
-    wait_until(lambda: lab.is_well() and writer(lab) is not None, SETTLE_SECONDS, "both are one")
+    wait_until(lambda: _writing_holder(lab), SETTLE_SECONDS, "both are one, the holder writes")
     holder = lab.holder()
-    now = writer(lab)
-    if holder is None or now != holder:
-        raise LabError(f"{holder} holds the address, and {now} writes")
+    if holder is None:
+        raise LabError("no node holds the address any more")
     return holder
+
+
+def _writing_holder(lab: Lab) -> bool:
+    """Tell whether the pair is well, and the right to write has come to where the address is."""
+    return lab.is_well() and (now := writer(lab)) is not None and now == lab.holder()
 
 
 def outage_seconds(acknowledged: list[tuple[int, float]], fault: float, end: float) -> float | None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from shoestring.core.errors import PairingError
 from shoestring.system.files import read_bounded, write_atomic
-from shoestring.system.run import run
+from shoestring.system.run import run, run_for_bytes
 
 IDENTITY = Path("/var/lib/shoestring/identity")
 CERTIFICATE_MAX = 8192
@@ -81,6 +81,17 @@ class Identity:
     def fingerprint(self) -> bytes:
         """Return SHA-256 of this node's certificate."""
         return fingerprint(self.own_pem())
+
+    def shared_secret(self) -> bytes:
+        """Return what only this node and its peer can know: 32 bytes, the same on both, for ever.
+
+        The x coordinate of the Diffie-Hellman point of the two pinned keys (openssl-pkeyutl(1),
+        -derive), hashed. Raises CommandError.
+        """
+        there = run(["openssl", "x509", "-in", str(self.peer), "-noout", "-pubkey"]).out
+        argv = ["openssl", "pkeyutl", "-derive", "-inkey", str(self.key)]
+        point = run_for_bytes([*argv, "-peerkey", "/dev/stdin"], stdin=there.encode())
+        return hashlib.sha256(b"shoestring by gateway" + point).digest()
 
     def server_context(self) -> ssl.SSLContext:
         """Return the TLS settings that answer the peer and nobody else."""

@@ -8,7 +8,9 @@ from typing import Any
 from shoestring.core.action import (
     Action,
     Announce,
+    AnswerClaim,
     AskSegment,
+    ClaimAlone,
     CloseWrites,
     Fence,
     Follow,
@@ -35,6 +37,8 @@ DATABASE_WORDS: Mapping[type[Action], str] = {
     UndoGhosts: "save and undo what the writer lacks",
     Fence: "kill MariaDB",
     AskSegment: "ask the segment who answers",
+    ClaimAlone: "tell the silent node, by the gateway, that this one goes on alone",
+    AnswerClaim: "answer the silent node's claim",
 }
 BASE = {True: 230, False: 229}
 STICKY = 20

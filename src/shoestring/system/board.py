@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from shoestring.core.database import DatabaseHealth, DatabaseSeen, DatabaseState
 from shoestring.core.seen import Seen, Unseen
 from shoestring.core.site import SiteSeen
-from shoestring.core.snapshot import Advert, CheckSeen, NodeReport, Silence, VipSeen
+from shoestring.core.snapshot import Advert, CheckSeen, ClaimSeen, NodeReport, Silence, VipSeen
 
 
 @dataclass
@@ -35,6 +35,9 @@ class Board:
     database_busy: str = ""
     gateway_at: float | None = None
     silence: Seen[Silence] | Unseen = field(default_factory=lambda: Unseen("not asked", 0.0))
+    claim: Seen[ClaimSeen] | Unseen = field(default_factory=lambda: Unseen("not made", 0.0))
+    claimed_at: float | None = None
+    claim_answered_at: float | None = None
     site: Seen[SiteSeen] | Unseen = field(default_factory=lambda: Unseen("not asked yet", 0.0))
     nudged: asyncio.Event = field(default_factory=asyncio.Event)
 

@@ -68,6 +68,25 @@ def run(
     return _checked(argv, Result(done.returncode, _text(done.stdout), _text(done.stderr)), check)
 
 
+def run_for_bytes(argv: Sequence[str], *, stdin: bytes, timeout_seconds: float = 30) -> bytes:
+    """Run a command to its end; return what it printed as it is. Raises CommandError."""
+    try:
+        done = subprocess.run(
+            list(argv),
+            input=stdin,
+            capture_output=True,
+            timeout=timeout_seconds,
+            env=_environment(None),
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise _too_slow(argv, timeout_seconds) from error
+    except OSError as error:
+        raise _cannot_start(argv, error) from error
+    _checked(argv, Result(done.returncode, "", _text(done.stderr)), check=True)
+    return done.stdout
+
+
 def run_as(
     user: str,
     argv: Sequence[str],

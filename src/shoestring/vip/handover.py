@@ -67,7 +67,7 @@ def refusal(config: Config, memory: Memory, snapshot: Snapshot, request: MoveReq
     if request.node == snapshot.node:
         return f"{snapshot.node} holds it already"
     vip = memory.vips.get(request.vip, VipMemory())
-    if vip.hand is not None:
+    if vip.hand is not None and (vip.hand.request or vip.hand.phase == "lingering"):
         return "a move of it is under way"
     return unfit(config, memory, snapshot, request.vip)
 
@@ -92,7 +92,9 @@ def unfit(config: Config, memory: Memory, snapshot: Snapshot, vip: str) -> str:
 
 
 def begin(config: Config, snapshot: Snapshot, vip: str, memory: VipMemory, move: Move) -> Step:
-    """Begin to give a VIP to the peer."""
+    """Begin to give a VIP to the peer; a move that nobody asked for becomes that of who asks."""
+    if memory.hand is not None:
+        return Step(replace(memory, hand=replace(memory.hand, request=move.request)))
     peer = fresh_peer(snapshot)
     cause, request = move.cause, move.request
     able = isinstance(snapshot.hook, Seen) and snapshot.hook.value

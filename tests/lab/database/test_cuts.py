@@ -129,3 +129,33 @@ def test_a_switch_that_dies_stops_the_writer_and_makes_no_second_one(
     settle(pair)
     assert {row for row, _ in here.acknowledged} <= ids(alpha) & ids(beta)
     assert is_identical(pair)
+
+
+def test_cut_apart_while_the_writers_agent_is_hung_the_old_writer_answers_nothing_more(
+    pair: Lab, alpha: Host, beta: Host
+):
+    """Nobody answers for alpha by any way, so beta takes over; alpha's agent comes to, and asks."""
+    first = fresh_number()
+    with (
+        writing(through_the_address(pair, first)) as outside,
+        writing(on_the_host(alpha, first + 8, "--connections", "1", "--patience", "20")) as here,
+        writing(on_the_host(beta, first + 9, "--connections", "1", "--patience", "20")) as there,
+    ):
+        time.sleep(1)
+        alpha.run(["systemctl", "kill", "--signal=STOP", "shoestring-agent"])
+        inflict(pair, "filter", "alpha")
+        cut = time.monotonic()
+        wait_until(lambda: query(beta, "SELECT @@read_only") == "0", WAIT, "beta writes")
+        alpha.run(["systemctl", "kill", "--signal=CONT", "shoestring-agent"])
+        wait_until(lambda: query_fails(alpha), SEMI_SYNC_SECONDS, "alpha's MariaDB is stopped")
+        assert time.monotonic() < cut + SEMI_SYNC_SECONDS
+        time.sleep(max(0.0, cut + SEMI_SYNC_SECONDS + 2 - time.monotonic()))
+        for ledger in (outside, here, there):
+            ledger.end()
+    assert [at - cut for _, at in here.acknowledged if at > cut + 0.1] == []
+    assert max(at for _, at in there.acknowledged) > cut + SEMI_SYNC_SECONDS
+    settle(pair)
+    rows = ids(pair.hosts["alpha"]) & ids(pair.hosts["beta"])
+    for ledger in (outside, here, there):
+        assert {row for row, _ in ledger.acknowledged} <= rows
+    assert is_identical(pair)
