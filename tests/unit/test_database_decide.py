@@ -194,6 +194,9 @@ def test_a_healthy_pair_does_nothing_on_either_side():
         (Case(peer=replace(LEADER, state=replace(THEIRS, epoch=4))), ["Fence"]),
         (Case(peer=replace(LEADER, state=replace(THEIRS, epoch=4)), state=ALONE), ["CloseWrites"]),
         (Case(seen=REPLICA, peer=replace(LEADER, state=replace(THEIRS, epoch=4))), ["KeepState"]),
+        (Case(seen=HUNG, peer=replace(LEADER, state=replace(THEIRS, epoch=4))), []),
+        (Case(seen=HUNG, peer=replace(LEADER, state=replace(THEIRS, epoch=4)),
+              memory=DatabaseMemory(failing_since=NOW - 2)), ["Fence"]),
         # booted
         (Case(seen=REPLICA), ["Open"]),
         (Case(seen=REPLICA, silent=5.0), []),

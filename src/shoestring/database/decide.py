@@ -171,9 +171,10 @@ def _superseded(look: Look, peer: DatabaseReport) -> Iterator[Action]:
             yield CloseWrites(f"{peer.state.writer} writes since epoch {peer.state.epoch}")
         return
     hung = seen is not None and not seen.alive and seen.process and not seen.starting
-    if hung and look.mine and _long_dead(look):
-        yield Fence(look.state, "it hangs, and the other node writes")
-        return
+    if hung and look.mine:
+        if _long_dead(look):
+            yield Fence(look.state, "it hangs, and the other node writes")
+        return  # not believed before: what its commits wait with is dropped only with its death
     state = replace(
         peer.state,
         alone=peer.state.writer == look.node,
