@@ -6,16 +6,20 @@ Write them anew with: .venv/bin/python -m tests.golden.test_golden
 from __future__ import annotations
 
 from collections.abc import Iterator
+from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
 
 from shoestring.config.load import parse
 from shoestring.core.event import CATALOGUE
+from shoestring.core.guard import Block
 from shoestring.core.platform import DEBIAN, RHEL
 from shoestring.core.site import ENVIRONMENTS
 from shoestring.database.render import cut_table
 from shoestring.database.render import render as render_database
+from shoestring.guard.render import add, remove, table
+from shoestring.guard.render import render as render_guard
 from shoestring.lab.labs import pair_toml
 from shoestring.site.render import Instance, httpd_conf, php_conf
 from shoestring.site.sitefile import Php, SiteFile
@@ -45,6 +49,14 @@ def rendered() -> Iterator[tuple[str, str]]:
         instance = Instance(environment, "a")
         yield f"site/{environment}.conf", httpd_conf(serving, instance, wanted, "")
         yield f"site/{environment}-php.conf", php_conf(instance, wanted)
+    guarded = parse(pair_toml() + "[guard]\n[site]\n")
+    yield "guard/live.conf", httpd_conf(guarded, Instance("live", "a"), wanted, "")
+    for file in render_guard(guarded):
+        if not file.link_to:
+            yield f"guard{file.path}", file.text
+    office = [ip_network("192.0.2.0/24"), ip_network("2001:db8:1::/48")]
+    blocks = [Block(s, 0, 600, 0, "x", "alpha") for s in ("203.0.113.9", "2001:db8:2:3::/64")]
+    yield "guard/table.nft", table(office, (80, 443)) + add(blocks, 0.0) + remove(["203.0.113.9"])
     six = parse(pair_toml() + '[vips.six]\naddress = "2001:db8::200/64"\nprefer = "beta"\n')
     yield "with-ipv6-alone/keepalived.conf", render(six, "alpha", DEBIAN)[0].text
     peers = {4: "198.51.100.12", 6: "2001:db8::12"}

@@ -123,6 +123,7 @@ class Loop:
             claimed_at=board.claimed_at,
             claim_answered_at=board.claim_answered_at,
             site=board.site,
+            guard=board.guard,
             requests=requests,
         )
 

@@ -16,6 +16,7 @@ from shoestring import __version__
 from shoestring.agent.control import Control, ControlServer
 from shoestring.agent.database_desk import DatabaseDesk
 from shoestring.agent.database_part import DatabasePart, database_weighs
+from shoestring.agent.guard_part import GuardPart
 from shoestring.agent.journal import JournalWriter
 from shoestring.agent.lanes import Lanes
 from shoestring.agent.loop import LOG, REPORT, Here, Loop
@@ -85,6 +86,7 @@ class Agent:
         self.control = Control(config, self.node, self.loop, self.board, self._ask_peer)
         self.desk = DatabaseDesk(config, self.node, self.board, self.loop, self._ask_peer)
         self.site = SitePart(config, self.board, self.loop)
+        self.guard = GuardPart(config, self.board, self.loop, self._ask_peer)
         routes = [*self.desk.routes(), *self.site.routes()]
         self.control_server = ControlServer(self.control, self.status, self._ask_peer, routes)
         self._hash = hash_
@@ -144,6 +146,8 @@ class Agent:
             done = await self.desk.for_peer(verb, body)
         if done is None:
             done = await self.site.for_peer(verb, body)
+        if done is None:
+            done = await self.guard.for_peer(verb, body)
         return await node_work(verb, body) if done is None else done
 
     def _publish(self, report: NodeReport) -> None:
@@ -218,6 +222,7 @@ class Agent:
                     self.database.run(),
                     self.desk.run(),
                     self.site.run(),
+                    self.guard.run(),
                     self._share(),
                 ):
                     group.create_task(observer)
@@ -233,6 +238,7 @@ class Agent:
             self.database.close()
             self.hairpin.close()
             await self.site.close()
+            await self.guard.close()
             await server.stop()
             await self.server.stop()
             await self.probes.close()

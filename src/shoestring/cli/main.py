@@ -26,6 +26,7 @@ VERBS = {
     "apply": "shoestring.cli.apply",
     "database": "shoestring.cli.database",
     "site": "shoestring.cli.site",
+    "guard": "shoestring.cli.guard",
     "config": "shoestring.cli.config",
     "lab": "shoestring.cli.lab",
     "agent": "shoestring.cli.agent",
@@ -34,8 +35,17 @@ VERBS = {
     "database-role": "shoestring.cli.database_role",
     "database-job": "shoestring.cli.database_job",
     "site-server": "shoestring.cli.site_server",
+    "guard-server": "shoestring.cli.guard_server",
 }
-HIDDEN = {"agent", "agent-stopped", "node", "database-role", "database-job", "site-server"}
+HIDDEN = {
+    "agent",
+    "agent-stopped",
+    "node",
+    "database-role",
+    "database-job",
+    "site-server",
+    "guard-server",
+}
 
 
 class Verbs(click.Group):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import click
 from rich.console import Console
+from rich.progress import Progress
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -28,3 +30,16 @@ def talk() -> Console:
 def print_json(value: object) -> None:
     """Print a value as JSON."""
     click.echo(json.dumps(value, indent=2, default=str))
+
+
+@contextmanager
+def progress(what: str, *, hidden: bool) -> Iterator[Callable[[int, int], None]]:
+    """Show a bar on a terminal while something long goes on; yields what is told done and total."""
+    bar = Progress(console=talk(), disable=hidden or not talk().is_terminal, transient=True)
+    with bar:
+        task = bar.add_task(what, total=None)
+
+        def tell(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total)
+
+        yield tell

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from shoestring.config.model import CHECK_KINDS, Config, Failover, Node, Pair, Peer, Vip
-from shoestring.config.slices import Database, Site
+from shoestring.config.slices import Database, Guard, Site
 
 EXAMPLE = """\
 [pair]
@@ -52,6 +52,8 @@ def _lines(config: Config) -> Iterator[str]:
         yield from _table("database", config.database)
     if config.site is not None:
         yield from _table("site", config.site)
+    if config.guard is not None:
+        yield from _table("guard", config.guard)
 
 
 def _table(title: str, table: BaseModel) -> Iterator[str]:
@@ -90,6 +92,7 @@ def reference() -> str:
         "[peer]": Peer,
         "[database]": Database,
         "[site]": Site,
+        "[guard]": Guard,
     }
     parts += [_section(title, model) for title, model in tables.items()]
     parts += [_section(f"[checks.NAME] with {kind}", model) for kind, model in CHECK_KINDS.items()]

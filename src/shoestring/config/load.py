@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from shoestring.config.model import CHECK_KINDS, Config, Failover, Node, Pair, Peer, Vip
-from shoestring.config.slices import Database, Site
+from shoestring.config.slices import Database, Guard, Site
 from shoestring.core.errors import ConfigError, Problem
 
 PAIR_FILE = Path("/etc/shoestring/pair.toml")
@@ -27,6 +27,7 @@ _TABLES: Mapping[str, type[BaseModel]] = {
     "peer": Peer,
     "database": Database,
     "site": Site,
+    "guard": Guard,
 }
 
 

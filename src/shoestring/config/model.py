@@ -21,7 +21,7 @@ from pydantic import (
     model_validator,
 )
 
-from shoestring.config.slices import Database, Site
+from shoestring.config.slices import Database, Guard, Site
 from shoestring.config.table import InterfaceName, Name, Seconds, Table, UserName
 
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -364,6 +364,9 @@ class Config(Table):
     )
     site: Site | None = Field(
         default=None, description="Turns the site's repository on; [site] alone is enough."
+    )
+    guard: Guard | None = Field(
+        default=None, description="Turns the guard on; [guard] alone is enough."
     )
 
     @field_validator("nodes")

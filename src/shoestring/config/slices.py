@@ -1,10 +1,11 @@
-"""The tables that turn a slice on: [database], [site]."""
+"""The tables that turn a slice on: [database], [site], [guard]."""
 
 from __future__ import annotations
 
-from typing import Literal
+from ipaddress import IPv4Network, IPv6Network
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
 from shoestring.config.table import BranchName, Name, Port, SharedPath, Table
 
@@ -119,4 +120,73 @@ class Site(Table):
     )
     drift_interval_seconds: float = Field(
         default=60, ge=5, le=86400, description="How often releases are compared with git."
+    )
+
+
+FilePath = Annotated[str, StringConstraints(pattern=r"^/[^\s\x00-\x1f]{1,255}$")]
+PathWord = Annotated[str, StringConstraints(pattern=r"^[a-z0-9._~-]{2,64}$")]
+
+
+class Guard(Table):
+    """Apache's logs read for attackers, who are blocked on both nodes."""
+
+    mode: Literal["auto", "observe", "block"] = Field(
+        default="auto",
+        description='"auto": only report for the first observe_hours, then block. "observe": only '
+        'report. "block": block from the first line on.',
+    )
+    observe_hours: float = Field(
+        default=24, ge=0, le=24 * 31, description='How long "auto" only reports.'
+    )
+    allow: tuple[IPv4Network | IPv6Network, ...] = Field(
+        default=(),
+        max_length=4096,
+        description="Networks that are never blocked, beside the pair's own addresses, gateways "
+        "and whoever is logged in by ssh.",
+    )
+    allow_files: tuple[FilePath, ...] = Field(
+        default=(),
+        max_length=16,
+        description="Files of networks, one a line, that are never blocked; read every minute.",
+    )
+    block_files: tuple[FilePath, ...] = Field(
+        default=(),
+        max_length=16,
+        description="Files of networks, one a line, that are always blocked; read every minute.",
+    )
+    logs: tuple[FilePath, ...] = Field(
+        default=(),
+        max_length=64,
+        description="More logs to read, beside those that the guard has Apache write.",
+    )
+    log_format: str = Field(
+        default="",
+        max_length=1000,
+        description="LogFormat of those logs, as in Apache's configuration; without it, it is "
+        "found out from their lines (common, combined, vhost_combined, JSON, error).",
+    )
+    ports: tuple[Port, ...] = Field(
+        default=(80, 443),
+        max_length=16,
+        description="TCP ports that are closed to a blocked source; none: everything is.",
+    )
+    rules_file: FilePath | None = Field(
+        default=None, description="A file of own rules, as docs/guard.md shows."
+    )
+    traps: tuple[PathWord, ...] = Field(
+        default=(),
+        max_length=256,
+        description="Names in a path that nobody honest asks for: asking once is enough.",
+    )
+    blocks_an_hour_max: int = Field(
+        default=500,
+        ge=1,
+        le=100_000,
+        description="More new blocks than this within an hour, and the guard only reports.",
+    )
+    flood_a_minute: int = Field(
+        default=0,
+        ge=0,
+        le=1_000_000,
+        description="More requests than this within a minute block a source; 0: no limit.",
     )

@@ -74,6 +74,7 @@ class Memory:
     database_raised: tuple[str, ...] = ()
     site: SiteMemory = field(default_factory=SiteMemory)
     site_raised: tuple[str, ...] = ()
+    guard_raised: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

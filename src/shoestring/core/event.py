@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from shoestring.core.database_events import DATABASE_KINDS
+from shoestring.core.guard_events import GUARD_KINDS
 from shoestring.core.kind import Kind
 from shoestring.core.level import Level
 from shoestring.core.site_events import SITE_KINDS
@@ -234,5 +235,6 @@ CATALOGUE: Mapping[str, Kind] = {
         ),
         *DATABASE_KINDS,
         *SITE_KINDS,
+        *GUARD_KINDS,
     )
 }

@@ -18,6 +18,7 @@ from shoestring.core.database import (
     DatabaseSeen,
     DatabaseState,
 )
+from shoestring.core.guard import GuardReport, GuardSeen
 from shoestring.core.seen import Seen, Unseen
 from shoestring.core.site import SiteReport, SiteSeen
 
@@ -104,6 +105,7 @@ class NodeReport:
     wall: float = 0.0
     database: DatabaseReport | None = None
     site: SiteReport | None = None
+    guard: GuardReport | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +194,7 @@ class Snapshot:
     claimed_at: float | None = None
     claim_answered_at: float | None = None
     site: Seen[SiteSeen] | Unseen = field(default_factory=lambda: Unseen("not asked yet", 0.0))
+    guard: Seen[GuardSeen] | Unseen = field(default_factory=lambda: Unseen("not asked yet", 0.0))
     requests: tuple[Request, ...] = ()
 
     def fresh_peer(self) -> NodeReport | None:

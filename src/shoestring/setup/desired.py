@@ -7,11 +7,13 @@ from shoestring.config.model import Config
 from shoestring.core.platform import Platform
 from shoestring.core.rendered import Rendered
 from shoestring.database.render import render as render_database
+from shoestring.guard.render import render as render_guard
 from shoestring.vip.render import render
 
 FIREWALL_UNIT = "shoestring-firewall.service"
 SHARED_UNIT = "shoestring-unison.socket"
 SITE_UNIT = "shoestring-site.service"
+GUARD_UNIT = "shoestring-guard.service"
 AGENT_UNIT = "shoestring-agent.service"
 
 
@@ -22,6 +24,7 @@ def files(config: Config, text: str, node: str, platform: Platform) -> tuple[Ren
         *(Rendered(path, text, "shoestring") for path in own),
         *render(config, node, platform),
         *render_database(config, node, platform),
+        *render_guard(config),
     )
 
 
@@ -31,4 +34,5 @@ def units(config: Config, platform: Platform) -> tuple[str, ...]:
     site: tuple[str, ...] = ()
     if config.site is not None:
         site = (SITE_UNIT, *((SHARED_UNIT,) if config.site.shared else ()))
-    return (FIREWALL_UNIT, *site, AGENT_UNIT, *database, platform.keepalived_unit)
+    guard = (GUARD_UNIT,) if config.guard is not None else ()
+    return (FIREWALL_UNIT, *site, *guard, AGENT_UNIT, *database, platform.keepalived_unit)

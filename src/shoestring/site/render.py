@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import jinja2
 
 from shoestring.config.model import Config
+from shoestring.core.guard import OWN_FORMAT
 from shoestring.core.site import Colour, Environment
 from shoestring.site.sitefile import SiteFile
 
@@ -131,6 +132,8 @@ def httpd_conf(config: Config, instance: Instance, wanted: SiteFile, release: st
         allow_override=" ".join(wanted.allow_override),
         error_log=f"{logs}/error.log",
         access_log="/dev/null" if instance.trial else f"{logs}/access.log",
+        guard_log=f"{logs}/guard.log" if config.guard and not instance.trial else "",
+        guard_format=OWN_FORMAT,
         draining=DRAINING,
         retire=f"{RETIRE}/{instance.name}",
         php_socket=php_socket(instance) if wanted.php else "",

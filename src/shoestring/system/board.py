@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import dataclass, field
 
 from shoestring.core.database import DatabaseHealth, DatabaseSeen, DatabaseState
+from shoestring.core.guard import GuardSeen
 from shoestring.core.seen import Seen, Unseen
 from shoestring.core.site import SiteSeen
 from shoestring.core.snapshot import Advert, CheckSeen, ClaimSeen, NodeReport, Silence, VipSeen
@@ -39,6 +40,7 @@ class Board:
     claimed_at: float | None = None
     claim_answered_at: float | None = None
     site: Seen[SiteSeen] | Unseen = field(default_factory=lambda: Unseen("not asked yet", 0.0))
+    guard: Seen[GuardSeen] | Unseen = field(default_factory=lambda: Unseen("not asked yet", 0.0))
     nudged: asyncio.Event = field(default_factory=asyncio.Event)
 
     def nudge(self) -> None:

@@ -1,0 +1,376 @@
+"""The guard at work: logs in, verdicts, blocks into the kernel and onto the disk. No sockets here.
+
+One thread does all of it; what others ask for is put to it as a call between two looks.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from shoestring.config.model import Config
+from shoestring.core.errors import EngineError, ShoestringError, UsageError
+from shoestring.core.guard import Block, EvidenceSeen, GuardSeen
+from shoestring.guard import decide as verdicts
+from shoestring.guard.act import Kernel, cut_connections
+from shoestring.guard.blocks import (
+    BlockList,
+    evidence_text,
+    from_text,
+    to_text,
+    with_evidence,
+)
+from shoestring.guard.decide import GuardMemory, Suspect, name_of
+from shoestring.guard.engine import Engine
+from shoestring.guard.formats import compile_format
+from shoestring.guard.harvest import Position, Tail
+from shoestring.guard.lines import PARSERS, sniff
+from shoestring.guard.rules import Rules, builtin, with_own
+from shoestring.guard.sources import Evidence, Source
+from shoestring.guard.watchers import allowed, read_networks
+from shoestring.system.files import read_bounded, write_atomic
+
+LOG = logging.getLogger("shoestring-guard")
+STATE_MAX = 512 * 1024 * 1024
+SAVE_SECONDS = 1.0
+ALLOWED_SECONDS = 10.0
+FILES_SECONDS = 60.0
+WHOLE_SECONDS = 2.0
+WOULD_MAX = 10_000
+WATCHED = 50
+LISTED = 10_000
+CONFIGURED = "configured"
+Tell = Callable[[str, Mapping[str, str]], None]
+
+
+class GuardDesk:
+    """Reads, judges, blocks."""
+
+    def __init__(
+        self, config: Config, node: str, state: Path, logs: Iterable[Path], tell: Tell
+    ) -> None:
+        assert config.guard is not None
+        self._config, self._settings, self._node = config, config.guard, node
+        self._state, self._tell = state, tell
+        self._memory = self._load_memory()
+        self.blocks = BlockList(self._load_blocks())
+        self.would: dict[str, Block] = {}
+        self._allowed, self._troubles = allowed(config)
+        self._from_outside: list[Block] = []
+        self._kernel = Kernel()
+        self._lasting: list[str] = []
+        self._parse_configured()
+        self._engine = Engine(
+            self._suspect,
+            rules=self._load_rules(),
+            traps=frozenset(self._settings.traps),
+            flood_a_minute=self._settings.flood_a_minute,
+        )
+        positions = self._load_positions()
+        self._tails = [
+            Tail(path, positions.get(str(path)), from_end=True)
+            for path in (*logs, *map(Path, self._settings.logs))
+        ]
+        self._formats: dict[str, str] = {}
+        self._pending: list[Block] = []
+        self._at: dict[str, float] = {}
+        self._dirty = False
+
+    # --- the loop
+
+    def start(self) -> None:
+        """Put every block that has time left into the kernel; raises EngineError."""
+        began = time.monotonic()
+        self._read_files()
+        self._make_table()
+        active = len(self.blocks.active(time.time()))
+        LOG.info("%d blocks are in force after %.2f s", active, time.monotonic() - began)
+
+    def look(self) -> None:
+        """Read what has been written, judge it, block; then whatever is due. Raises nothing."""
+        for tail in self._tails:
+            for text in tail.read():
+                self._read(tail.path, text)
+        self._enforce()
+        for name, seconds, work in (
+            ("allowed", ALLOWED_SECONDS, self._refresh_allowed),
+            ("files", FILES_SECONDS, self._read_files),
+            ("whole", WHOLE_SECONDS, self._keep_whole),
+            ("save", SAVE_SECONDS, self.save),
+        ):
+            if time.monotonic() - self._at.get(name, 0.0) >= seconds:
+                self._at[name] = time.monotonic()
+                try:
+                    work()
+                except (OSError, ShoestringError) as error:
+                    self._trouble(str(error))
+
+    def _read(self, path: Path, text: str) -> None:
+        key = str(path)
+        if key not in self._formats:
+            configured = self._settings.log_format and key in self._settings.logs
+            self._formats[key] = CONFIGURED if configured else sniff(text.split("\n")[:200])
+        if self._formats[key]:
+            try:
+                self._engine.read(text, self._formats[key], path.name)
+            except Exception as error:  # a line that breaks the reader must not stop the guard
+                LOG.exception("%s could not be read", path)
+                self._engine.counts.unread += text.count("\n")
+                self._trouble(f"{path}: a piece could not be read ({type(error).__name__})")
+        else:
+            self._engine.counts.unread += text.count("\n")
+            del self._formats[key]
+
+    def _load_rules(self) -> Rules:
+        """Return the rules, with the administrator's own; a wrong file is told, and left out."""
+        path = self._settings.rules_file
+        if not path:
+            return builtin()
+        try:
+            return with_own(read_bounded(Path(path)) or "", path)
+        except (OSError, ShoestringError) as error:
+            self._lasting.append(str(error))
+            return builtin()
+
+    def _parse_configured(self) -> None:
+        if self._settings.log_format:
+            PARSERS[CONFIGURED] = compile_format(self._settings.log_format)
+
+    def _suspect(self, name: str, source: Source, at: float) -> bool:
+        """Judge a source at its limit; a log that lags or lies about time is judged as of now."""
+        now = time.time()
+        suspect = Suspect(name, source.score, dict(source.families), tuple(source.evidence), now)
+        before = self.blocks.get(name)
+        if before is not None and not before.lifted and before.until > now:
+            return False
+        verdict = verdicts.decide(self._settings, self._memory, self._allowed, before, suspect)
+        self._memory = verdict.memory
+        if verdict.block is None:
+            return False
+        source.score = source.slow = 0.0
+        block = replace(verdict.block, node=self._node)
+        if not verdict.enforced:
+            self._would(block, verdict.why)
+            return False
+        for each in (block, verdicts.neighbours(self.blocks.active(now), block)):
+            if each is not None and self.blocks.put(each):
+                self._pending.append(each)
+        self._dirty = True
+        self._tell("GRD-901", {"source": name, "length": _words(block), "reason": block.reason})
+        return False
+
+    def _would(self, block: Block, why: str) -> None:
+        if len(self.would) >= WOULD_MAX:
+            return
+        if block.source not in self.would:
+            self._tell("GRD-902", {"source": block.source, "reason": f"{block.reason} ({why})"})
+        self.would[block.source] = block
+
+    def _enforce(self) -> None:
+        pending, self._pending = self._pending, []
+        if not pending or self._memory.off:
+            return
+        try:
+            self._kernel.block(pending, time.time())
+        except EngineError:
+            self._make_table()
+        cut_connections([block.source for block in pending])
+
+    # --- what is due now and then
+
+    def _refresh_allowed(self) -> None:
+        before = self._allowed
+        self._allowed, self._troubles = allowed(self._config)
+        if self._allowed.networks.keys() != before.networks.keys():
+            self._make_table()
+
+    def _read_files(self) -> None:
+        now, found = time.time(), []
+        for path in self._settings.block_files:
+            networks, wrong = read_networks(path)
+            if wrong:
+                self._trouble(wrong)
+            until = now + verdicts.FOREVER_SECONDS
+            found += [Block(str(n), now, until, now, path, self._node, by=path) for n in networks]
+        changed = {b.source for b in found} != {b.source for b in self._from_outside}
+        self._from_outside = found
+        if changed and "files" in self._at:
+            self._make_table()
+
+    def _keep_whole(self) -> None:
+        if not self._memory.off and not self._kernel.is_whole():
+            LOG.warning("the table of blocks is not as it was made: made anew")
+            self._make_table()
+
+    def _make_table(self) -> None:
+        if self._memory.off:
+            self._kernel.remove()
+            return
+        now = time.time()
+        blocks = [*self.blocks.active(now), *self._from_outside]
+        self._kernel.make(list(self._allowed.networks), self._settings.ports, blocks, now)
+
+    def _trouble(self, why: str) -> None:
+        if why not in self._troubles:
+            self._troubles.append(why)
+
+    # --- what people and the other node say
+
+    def off(self, *, off: bool) -> None:
+        """Take all blocks out of the kernel at once, or put them in again; raises EngineError."""
+        self._memory = replace(self._memory, off=off)
+        self._make_table()
+        self.save()
+
+    def block(self, source: str, seconds: float, reason: str) -> Block:
+        """Block by an operator's word; raises UsageError for whoever is never blocked."""
+        name, now = name_of(source), time.time()
+        if why := self._allowed.why(name):
+            raise UsageError(f"{name} is never blocked: {why}", hint="shoestring guard allow")
+        block = Block(name, now, now + seconds, now, reason, self._node, by="operator")
+        self.merge([block])
+        return block
+
+    def unblock(self, source: str, reason: str) -> Block:
+        """Lift a block by an operator's word, on both nodes."""
+        name, now = name_of(source), time.time()
+        old = self.blocks.get(name)
+        block = Block(name, now, now, now, reason, self._node, by="operator", lifted=True)
+        if old is not None:
+            block = replace(block, times=old.times)
+        self.merge([block])
+        self._engine.sources.drop(name)
+        self._tell("GRD-903", {"source": name, "reason": reason})
+        return block
+
+    def merge(self, words: Iterable[Block]) -> int:
+        """Take words over, of the other node or of an operator; return how many were news."""
+        news = [word for word in words if self.blocks.put(word)]
+        self._pending += [b for b in news if not b.lifted and not self._allowed.why(b.source)]
+        lifted = [b.source for b in news if b.lifted]
+        if lifted and not self._memory.off:
+            self._kernel.unblock(lifted)
+        for source in lifted:
+            self._engine.quiet.pop(source, None)
+        self._dirty = self._dirty or bool(news)
+        self._enforce()
+        return len(news)
+
+    def why(self, source: str) -> Mapping[str, object]:
+        """Return all that is known about a source."""
+        name = name_of(source)
+        held = self._engine.sources.get(name)
+        block = self.blocks.get(name) or self.would.get(name)
+        evidence = list(block.evidence) if block is not None else []
+        if held is not None:
+            evidence += [_evidence(e) for e in held.evidence]
+        return {
+            "source": name,
+            "allowed": self._allowed.why(name),
+            "block": asdict(replace(block, evidence=())) if block is not None else None,
+            "blocked": block is not None
+            and not block.lifted
+            and block.until > time.time()
+            and name not in self.would,
+            "score": held.score if held is not None else 0.0,
+            "slow_score": held.slow if held is not None else 0.0,
+            "families": dict(held.families) if held is not None else {},
+            "evidence": [asdict(each) for each in dict.fromkeys(evidence)],
+        }
+
+    def seen(self) -> GuardSeen:
+        """Return what the agent shows of the guard."""
+        now, counts = time.time(), self._engine.counts
+        mode = verdicts.mode(self._settings, self._memory, now)
+        troubles = [f"{t.path}: {t.trouble}" for t in self._tails if t.trouble]
+        left = self._memory.first_wall + 3600 * self._settings.observe_hours - now
+        return GuardSeen(
+            mode=mode,
+            blocked=len(self.blocks.active(now)) + len(self._from_outside),
+            would_block=len(self.would),
+            sources=len(self._engine.sources),
+            lines=counts.lines,
+            unread=counts.unread + counts.without_address,
+            behind_bytes=sum(tail.behind_bytes for tail in self._tails),
+            logs={str(t.path): t.trouble or "read" for t in self._tails},
+            troubles=tuple([*self._lasting, *troubles, *self._troubles][:8]),
+            observe_left_seconds=max(0.0, left) if self._settings.mode == "auto" else 0.0,
+        )
+
+    def overview(self) -> Mapping[str, object]:
+        """Return what is blocked, what would be, who is watched, and which rules have counted."""
+        now = time.time()
+        active = sorted(self.blocks.active(now), key=lambda block: block.until)
+        watched = [(n, s.slow, dict(s.families)) for n, s in self._engine.sources.items()[:WATCHED]]
+        return {
+            "seen": asdict(self.seen()),
+            "blocks": [asdict(replace(b, evidence=b.evidence[:1])) for b in active[:LISTED]],
+            "would_block": [
+                asdict(replace(b, evidence=b.evidence[:1])) for b in self.would.values()
+            ],
+            "watched": [{"source": n, "score": s, "families": f} for n, s, f in watched],
+            "rules": self.rules(),
+        }
+
+    def rules(self) -> Mapping[str, int]:
+        """Return how often each rule has counted."""
+        return dict(self._engine.counts.rules)
+
+    # --- the disk
+
+    def save(self) -> None:
+        """Keep blocks, positions and memory; raises OSError."""
+        if self._dirty:
+            self.blocks.forget(time.time())
+            blocks = self.blocks.all()
+            write_atomic(self._state / "blocks.tsv", to_text(blocks))
+            write_atomic(self._state / "evidence.json", evidence_text(blocks), durable=False)
+            self._dirty = False
+        positions = {str(t.path): asdict(t.position) for t in self._tails if t.position is not None}
+        document = {"memory": asdict(self._memory), "positions": positions}
+        write_atomic(self._state / "guard.json", json.dumps(document), durable=False)
+
+    def _document(self) -> Mapping[str, Mapping[str, object]]:
+        with contextlib.suppress(OSError, ValueError):
+            found = json.loads(read_bounded(self._state / "guard.json") or "{}")
+            if isinstance(found, dict):
+                return found
+        return {}
+
+    def _load_memory(self) -> GuardMemory:
+        found = self._document().get("memory", {})
+        try:
+            lately = tuple(float(at) for at in found.get("new_blocks", ()))  # type: ignore[attr-defined]
+            return GuardMemory(float(found["first_wall"]), bool(found["off"]), lately)  # type: ignore[arg-type]
+        except (KeyError, TypeError, ValueError):
+            return GuardMemory(first_wall=time.time())
+
+    def _load_positions(self) -> Mapping[str, Position]:
+        found = self._document().get("positions", {})
+        with contextlib.suppress(TypeError):
+            return {path: Position(**each) for path, each in found.items()}  # type: ignore[arg-type]
+        return {}
+
+    def _load_blocks(self) -> list[Block]:
+        with contextlib.suppress(OSError):
+            blocks, bad = from_text(read_bounded(self._state / "blocks.tsv", STATE_MAX) or "")
+            if bad:
+                LOG.warning("%d blocks on the disk could not be read", bad)
+            return with_evidence(
+                blocks, read_bounded(self._state / "evidence.json", STATE_MAX) or ""
+            )
+        return []
+
+
+def _words(block: Block) -> str:
+    minutes = (block.until - block.began) / 60
+    return f"{minutes:.0f} min" if minutes < 120 else f"{minutes / 60:.0f} h"
+
+
+def _evidence(each: Evidence) -> EvidenceSeen:
+    return EvidenceSeen(each.rule, each.reason, each.points, each.at, each.place, each.line)

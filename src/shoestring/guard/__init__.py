@@ -1,0 +1,1 @@
+"""Apache's logs read for attackers, who are blocked on both nodes."""

@@ -1,0 +1,72 @@
+"""Carry blocks into the kernel, keep them there, and cut the connections of whoever is blocked."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Sequence
+
+from shoestring.core.errors import CommandError, EngineError
+from shoestring.core.guard import Block
+from shoestring.guard import render
+from shoestring.guard.decide import Network
+from shoestring.system.libnftables import Nftables
+from shoestring.system.run import run
+
+BATCH = 20_000
+CUT_MAX = 50
+CUT_SECONDS = 5.0
+
+
+class Kernel:
+    """The table of blocks in this node's kernel."""
+
+    def __init__(self) -> None:
+        self._nft = Nftables()
+        self._mark = ""
+
+    def make(
+        self, allowed: Sequence[Network], ports: Sequence[int], blocks: Sequence[Block], now: float
+    ) -> None:
+        """Make the table anew with all blocks, each for what is left of it; raises EngineError.
+
+        In one transaction where they are few: there is no moment without blocks.
+        """
+        text = render.table(allowed, ports)
+        first = render.add(blocks[:BATCH], now, fresh=True)
+        self._nft.load(text + first)
+        for at in range(BATCH, len(blocks), BATCH):
+            self._nft.load(render.add(blocks[at : at + BATCH], now, fresh=True))
+        self._mark = self._look()
+
+    def block(self, blocks: Sequence[Block], now: float) -> None:
+        """Block these, now; raises EngineError."""
+        self._nft.load(render.add(blocks, now))
+
+    def unblock(self, sources: Iterable[str]) -> None:
+        """Unblock these; raises EngineError."""
+        self._nft.load(render.remove(sources))
+
+    def is_whole(self) -> bool:
+        """Tell whether the table is there, as it was made."""
+        with contextlib.suppress(EngineError):
+            return bool(self._mark) and self._look() == self._mark
+        return False
+
+    def remove(self) -> None:
+        """Take the table away; raises EngineError."""
+        name = f"{render.FAMILY} {render.TABLE}"
+        self._nft.load(f"table {name}\ndelete table {name}\n")
+        self._mark = ""
+
+    def _look(self) -> str:
+        """Return the table's rules without what counts: terse, so its cost does not grow."""
+        text = self._nft.load(f"list chain {render.FAMILY} {render.TABLE} in")
+        return "\n".join(line.split(" counter ")[0] for line in text.splitlines())
+
+
+def cut_connections(sources: Sequence[str]) -> None:
+    """Free the sockets of connections that a block has left hanging (ss(8), -K)."""
+    for source in sources[:CUT_MAX]:
+        target = f"[{source}]" if ":" in source and "/" not in source else source
+        with contextlib.suppress(CommandError):
+            run(["ss", "-K", "-H", "dst", target], timeout_seconds=CUT_SECONDS, check=False)

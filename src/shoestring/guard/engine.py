@@ -1,0 +1,138 @@
+"""Lines in, suspects out: reads at full speed and keeps score. Pure: time is the lines' own.
+
+Nearly all lines are honest, so what an honest line costs is what the guard costs. One pattern over
+a megabyte of text sorts out what is honest for certain; of that, known paths and user agents alone
+are looked at. Every other line is parsed, decoded and judged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from shoestring.guard.judge import Found, Judge
+from shoestring.guard.lines import HONEST, HONEST_GROUPS, PARSERS, Entry, seconds_of, source_of
+from shoestring.guard.lines import error as error_line
+from shoestring.guard.rules import Rules, builtin
+from shoestring.guard.sources import LINE_KEPT, Evidence, Source, Sources
+
+CROSS_SITE_SHARE = 0.25
+COUNT_AGAIN = ("guessing", "error")
+MINUTE_SOURCES_MAX = 200_000
+
+
+@dataclass(slots=True)
+class Counts:
+    """What has been read: lines, those that no format reads, those of sources blocked already."""
+
+    lines: int = 0
+    unread: int = 0
+    without_address: int = 0
+    after_block: int = 0
+    rules: dict[str, int] = field(default_factory=dict)
+
+
+class Engine:
+    """Reads lines and keeps score; tells `suspect` when a source has reached the limit.
+
+    Where `suspect` answers true, what that source does from then on is not looked at any more.
+    """
+
+    def __init__(
+        self,
+        suspect: Callable[[str, Source, float], bool],
+        *,
+        rules: Rules | None = None,
+        traps: frozenset[str] = frozenset(),
+        flood_a_minute: int = 0,
+    ) -> None:
+        self.sources = Sources()
+        self.counts = Counts()
+        self.quiet: dict[str, int] = {}
+        self._rules = rules or builtin()
+        self._judge = Judge(self._rules, traps)
+        self._suspect = suspect
+        self._flood = flood_a_minute
+        self._minute: dict[str, int] = {}
+        self._minute_began = 0.0
+
+    def read(self, text: str, format_name: str, place: str) -> None:
+        """Read whole lines of one format; place names where they stand, for the evidence."""
+        self.counts.lines += text.count("\n")
+        honest = HONEST.get(format_name)
+        if honest is None or self._flood:
+            self._read_all(text.split("\n"), format_name, place)
+            return
+        stride = HONEST_GROUPS + 1
+        pieces = honest.split(text)
+        rest = "".join(pieces[::stride])
+        if rest:
+            self._read_all(rest.split("\n"), format_name, place)
+        odd = self._odd(pieces[2::stride], pieces[3::stride])
+        if odd:
+            lines = pieces[1::stride]
+            self._read_all([lines[number] for number in odd], format_name, place)
+
+    def _odd(self, paths: list[str], agents: list[str]) -> list[int]:
+        """Return the numbers of honest-looking lines with a known path or a scanner's name."""
+        known, scanner = self._judge.known_words, self._judge.scanner
+        odd = [
+            number
+            for number, path in enumerate(paths)
+            if not known.isdisjoint(path.lower().split("/"))
+        ]
+        bad = {agent for agent in set(agents) if scanner(agent or "") is not None}
+        if bad:
+            odd += [number for number, agent in enumerate(agents) if agent in bad]
+        return odd
+
+    def _read_all(self, lines: Iterable[str], format_name: str, place: str) -> None:
+        parse, quiet, judged = PARSERS[format_name], self.quiet, self._judge.judged
+        for line in lines:
+            if not line:
+                continue
+            start = line[: line.find(" ")]
+            if start in quiet:
+                quiet[start] += 1
+                continue
+            entry = parse(line) or error_line(line)
+            if entry is None:
+                # A line of the error log that names no client says nothing about any.
+                self.counts.unread += not line.startswith("[")
+            elif entry.address in quiet:
+                quiet[entry.address] += 1
+            else:
+                if self._flood:
+                    self._count(entry, line, place)
+                found = judged(entry)
+                if found:
+                    self._hold(entry, found, line, place)
+
+    def _hold(self, entry: Entry, found: list[Found], line: str, place: str) -> None:
+        """Hold what was found against the source of the line."""
+        name, at = source_of(entry.address), seconds_of(entry.stamp)
+        if name is None or at is None:
+            self.counts.without_address += 1
+            return
+        source = self.sources.of(name, at)
+        share = CROSS_SITE_SHARE if entry.fetch_site == "cross-site" else 1.0
+        for rule, target in found:
+            again = rule.family in COUNT_AGAIN
+            if not again and not source.is_new(hash((rule.name, target)), at):
+                continue
+            self.counts.rules[rule.name] = self.counts.rules.get(rule.name, 0) + 1
+            points = rule.weight * share
+            source.add(rule, points, at)
+            source.keep(Evidence(rule.name, rule.reason, points, at, place, line[:LINE_KEPT]))
+        if source.is_to_block and self._suspect(name, source, at):
+            self.quiet[entry.address] = 0
+
+    def _count(self, entry: Entry, line: str, place: str) -> None:
+        """Count requests a minute, where a limit is set."""
+        at = seconds_of(entry.stamp) or 0.0
+        full = len(self._minute) >= MINUTE_SOURCES_MAX
+        if full or at - self._minute_began >= 60 or at < self._minute_began:
+            self._minute, self._minute_began = {}, at
+        count = self._minute[entry.address] = self._minute.get(entry.address, 0) + 1
+        if count == self._flood + 1:
+            self._hold(entry, [(self._rules.named["flood"], "")], line, place)

@@ -1,0 +1,101 @@
+"""What one line is worth against its source. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+
+from shoestring.guard.lines import PLAIN_TARGET, Entry
+from shoestring.guard.plain import plain
+from shoestring.guard.rules import Rule, Rules
+
+AGENTS_KNOWN_MAX = 50_000
+WELL = "2", "3"
+REQUEST_LONG = 400
+REFUSED = ("404", "403", "400", "405")
+Found = tuple[Rule, str]
+_PLAIN = re.compile(PLAIN_TARGET)
+_AUTHOR = re.compile(r"[?&]author=\d|/wp-json/wp/v2/users")
+_LOGIN = re.compile(
+    r"/(?:wp-login\.php|xmlrpc\.php|login(?:\.php|\.aspx|\.jsp|\.html?)?|signin|sign-in|user/login"
+    r"|admin/login|administrator/index\.php|account/login|auth|authenticate|j_security_check"
+    r"|users/sign_in|session|sessions)/?$"
+)
+
+
+class Judge:
+    """Knows the rules; keeps nothing about any source."""
+
+    def __init__(self, rules: Rules, traps: frozenset[str] = frozenset()) -> None:
+        self._rules = rules
+        self._traps = traps
+        self._agents: dict[str, Rule | None] = {}
+        self.known_words = frozenset(rules.paths) | traps
+
+    def judged(self, entry: Entry) -> list[Found]:
+        """Return every rule that a line meets, each with the target for which it counts once."""
+        if entry.error:
+            rule = self._rules.errors.get(entry.error)
+            return [(rule, "")] if rule is not None else []
+        found = list(self._of_request(entry))
+        if (scanner := self.scanner(entry.agent)) is not None:
+            found.append((scanner, "agent"))
+        return found
+
+    def signs(self, target: str) -> list[Rule]:
+        """Return the signatures that a target meets, after its disguises are undone."""
+        if len(target) < REQUEST_LONG and _PLAIN.fullmatch(target):
+            return []
+        return self._rules.matcher.match(plain(target))
+
+    def scanner(self, agent: str) -> Rule | None:
+        """Return the rule that a user agent meets, or None."""
+        if agent not in self._agents:
+            if len(self._agents) >= AGENTS_KNOWN_MAX:
+                self._agents.clear()
+            met = (rule for rule, pattern in self._rules.agents if pattern.search(agent))
+            self._agents[agent] = next(met, None)
+        return self._agents[agent]
+
+    def _of_request(self, entry: Entry) -> Iterator[Found]:
+        named = self._rules.named
+        method, _, rest = entry.request.partition(" ")
+        target, _, version = rest.rpartition(" ")
+        if not version.startswith("HTTP/"):
+            if entry.request not in ("", "-") and entry.status != "408":
+                yield named["garbage"], entry.request[:8]
+            return
+        if method not in self._rules.honest_methods or not target.startswith(("/", "*")):
+            yield named["method"], method
+        for rule in self.signs(target):
+            yield rule, target
+        path = target.partition("?")[0].lower()
+        yield from self._known(path, entry.status)
+        yield from self._refused(entry, method, path)
+        if _AUTHOR.search(target):
+            yield named["listing"], target
+
+    def _known(self, path: str, status: str) -> Iterable[Found]:
+        for word in path.split("/"):
+            rule = self._rules.paths.get(word)
+            if word in self._traps:
+                yield self._rules.named["trap"], word
+            elif rule is not None and (status[:1] not in WELL or word in self._rules.certain):
+                yield rule, word
+
+    def _refused(self, entry: Entry, method: str, path: str) -> Iterable[Found]:
+        named = self._rules.named
+        if entry.status == "401" and entry.user not in ("", "-"):
+            yield named["guess"], ""
+        elif method == "POST" and _LOGIN.search(path):
+            if entry.status in ("401", "403"):
+                yield named["guess"], ""
+            elif entry.status == "200":
+                yield named["form" if "wp-login" in path else "login"], ""
+        elif entry.status in REFUSED and self._is_missing(path):
+            yield named["missing"], path
+
+    def _is_missing(self, path: str) -> bool:
+        name = path.rpartition("/")[2]
+        honest = name in self._rules.honest_though_missing
+        return not honest and not name.endswith(self._rules.static)
