@@ -49,19 +49,23 @@ def rendered() -> Iterator[tuple[str, str]]:
         instance = Instance(environment, "a")
         yield f"site/{environment}.conf", httpd_conf(serving, instance, wanted, "")
         yield f"site/{environment}-php.conf", php_conf(instance, wanted)
-    guarded = parse(pair_toml() + "[guard]\n[site]\n")
-    yield "guard/live.conf", httpd_conf(guarded, Instance("live", "a"), wanted, "")
-    for file in render_guard(guarded):
-        if not file.link_to:
-            yield f"guard{file.path}", file.text
-    office = [ip_network("192.0.2.0/24"), ip_network("2001:db8:1::/48")]
-    blocks = [Block(s, 0, 600, 0, "x", "alpha") for s in ("203.0.113.9", "2001:db8:2:3::/64")]
-    yield "guard/table.nft", table(office, (80, 443)) + add(blocks, 0.0) + remove(["203.0.113.9"])
+    yield from guarded(wanted)
     six = parse(pair_toml() + '[vips.six]\naddress = "2001:db8::200/64"\nprefer = "beta"\n')
     yield "with-ipv6-alone/keepalived.conf", render(six, "alpha", DEBIAN)[0].text
     peers = {4: "198.51.100.12", 6: "2001:db8::12"}
     for method in ("hook", "drain"):
         yield f"hand-{method}.nft", hand_table("live", CONFIG.vips["live"], "host0", method, peers)
+
+
+def guarded(wanted: SiteFile) -> Iterator[tuple[str, str]]:
+    config = parse(pair_toml() + "[guard]\n[site]\n")
+    yield "guard/live.conf", httpd_conf(config, Instance("live", "a"), wanted, "")
+    for file in render_guard(config):
+        if not file.link_to:
+            yield f"guard{file.path}", file.text
+    office = [ip_network("192.0.2.0/24"), ip_network("2001:db8:1::/48")]
+    blocks = [Block(s, 0, 600, 0, "x", "alpha") for s in ("203.0.113.9", "2001:db8:2:3::/64")]
+    yield "guard/table.nft", table(office, (80, 443)) + add(blocks, 0.0) + remove(["203.0.113.9"])
 
 
 FILES = dict(rendered())

@@ -106,7 +106,7 @@ def test_links_and_fifos_are_refused_and_told(log: Path, tmp_path: Path):
     link, fifo = tmp_path / "link", tmp_path / "fifo"
     link.symlink_to(log)
     os.mkfifo(fifo)
-    for path in (link, fifo, tmp_path / "absent"):
+    for path in (link, fifo):
         tail = Tail(path)
         assert lines(tail) == []
         assert tail.trouble
@@ -117,6 +117,15 @@ def test_links_and_fifos_are_refused_and_told(log: Path, tmp_path: Path):
     log.symlink_to(fifo)
     assert lines(tail) == []
     assert tail.trouble
+
+
+def test_a_log_that_comes_later_is_read_from_its_beginning(tmp_path: Path):
+    tail = Tail(tmp_path / "later.log", from_end=True)
+    assert lines(tail) == []
+    assert tail.absent
+    write(tmp_path / "later.log", "one\n")
+    assert lines(tail) == ["one"]
+    assert not tail.absent
 
 
 def test_a_line_without_end_is_cut_and_the_next_one_is_read(log: Path):

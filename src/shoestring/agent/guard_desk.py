@@ -74,7 +74,7 @@ class GuardDesk:
         positions = self._load_positions()
         self._tails = [
             Tail(path, positions.get(str(path)), from_end=True)
-            for path in (*logs, *map(Path, self._settings.logs))
+            for path in dict.fromkeys((*logs, *map(Path, self._settings.logs)))
         ]
         self._formats: dict[str, str] = {}
         self._pending: list[Block] = []
@@ -288,6 +288,8 @@ class GuardDesk:
         now, counts = time.time(), self._engine.counts
         mode = verdicts.mode(self._settings, self._memory, now)
         troubles = [f"{t.path}: {t.trouble}" for t in self._tails if t.trouble]
+        wanted = [t for t in self._tails if str(t.path) in self._settings.logs and t.absent]
+        troubles += [f"{t.path} is not there" for t in wanted]
         left = self._memory.first_wall + 3600 * self._settings.observe_hours - now
         return GuardSeen(
             mode=mode,
@@ -297,7 +299,7 @@ class GuardDesk:
             lines=counts.lines,
             unread=counts.unread + counts.without_address,
             behind_bytes=sum(tail.behind_bytes for tail in self._tails),
-            logs={str(t.path): t.trouble or "read" for t in self._tails},
+            logs={str(t.path): _state(t) for t in self._tails},
             troubles=tuple([*self._lasting, *troubles, *self._troubles][:8]),
             observe_left_seconds=max(0.0, left) if self._settings.mode == "auto" else 0.0,
         )
@@ -365,6 +367,10 @@ class GuardDesk:
                 blocks, read_bounded(self._state / "evidence.json", STATE_MAX) or ""
             )
         return []
+
+
+def _state(tail: Tail) -> str:
+    return tail.trouble or ("not there yet" if tail.absent else "read")
 
 
 def _words(block: Block) -> str:

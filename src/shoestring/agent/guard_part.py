@@ -85,7 +85,7 @@ class GuardPart:
                     await self._ask_peer(MERGE_VERB, {"blocks": found["blocks"]}, ANSWER_SECONDS)
                 since, anew = int(found["end"]), False
             except (EngineError, PeerError, KeyError, ValueError):
-                anew = True
+                since, anew = 0, True  # a guard that was started again counts from the beginning
                 await asyncio.sleep(AGAIN_SECONDS)
 
     def _tell(self, events: Sequence[Mapping[str, Any]]) -> None:

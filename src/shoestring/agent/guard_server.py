@@ -28,7 +28,12 @@ from shoestring.core.errors import ShoestringError, UsageError
 from shoestring.core.guard import Block
 from shoestring.guard.act import Kernel
 from shoestring.system.netlink import Netlink, once
-from shoestring.system.places import GUARD_LOGS, GUARD_SOCKET, GUARD_STATE
+from shoestring.system.places import (
+    GUARD_LOGS,
+    GUARD_SITE_LOGS,
+    GUARD_SOCKET,
+    GUARD_STATE,
+)
 from shoestring.system.systemd import notify
 from shoestring.system.who import own_node
 
@@ -76,7 +81,8 @@ class GuardServer:
 
     def __init__(self, config: Config, node: str) -> None:
         self._told: list[tuple[str, Mapping[str, str]]] = []
-        self._desk = GuardDesk(config, node, GUARD_STATE, GUARD_LOGS, self._tell)
+        logs = (*GUARD_LOGS, *(GUARD_SITE_LOGS if config.site is not None else ()))
+        self._desk = GuardDesk(config, node, GUARD_STATE, logs, self._tell)
         self._thread = ThreadPoolExecutor(max_workers=1)
         self._news = asyncio.Event()
 
@@ -140,15 +146,16 @@ class GuardServer:
     async def _news_since(self, request: web.Request) -> web.Response:
         """Answer with words and events after a number, at once if there are any, else in time."""
         word = parsed(SinceWord, await body_of(request))
+        since = 0 if word.anew else word.since
         if word.anew:
             await self._call(self._desk.blocks.number)
-        blocks, end = await self._call(lambda: self._desk.blocks.since(word.since, PAGE))
+        blocks, end = await self._call(lambda: self._desk.blocks.since(since, PAGE))
         if not blocks and not self._told and word.wait:
             self._news.clear()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(WAIT_SECONDS):
                     await self._news.wait()
-            blocks, end = await self._call(lambda: self._desk.blocks.since(word.since, PAGE))
+            blocks, end = await self._call(lambda: self._desk.blocks.since(since, PAGE))
         told, self._told = self._told, []
         events = [{"code": code, "facts": dict(facts)} for code, facts in told]
         return web.json_response(

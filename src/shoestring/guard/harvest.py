@@ -39,6 +39,7 @@ class Tail:
         self.path = path
         self.cut = 0
         self.trouble = ""
+        self.absent = False
         self._position = position
         self._from_end = from_end and position is None
         self._handle: int | None = None
@@ -64,14 +65,18 @@ class Tail:
     def read(self) -> Iterator[str]:
         """Yield whole lines as text, in pieces of about a megabyte; raises nothing of the file's.
 
-        What cannot be opened is told by `trouble`.
+        What cannot be opened is told by `trouble`; a file that is not there yet is `absent`, and
+        is read from its beginning when it comes.
         """
         try:
             self._open()
+        except FileNotFoundError:
+            self.absent, self._from_end = True, False
+            return
         except (OSError, EngineError) as error:
             self.trouble = str(error)
             return
-        self.trouble = ""
+        self.trouble, self.absent = "", False
         while True:
             yield from self._read_open()
             if not self._goes_on():

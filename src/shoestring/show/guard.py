@@ -29,7 +29,7 @@ def summary(document: Document) -> Iterator[str]:
     unread = f", {seen['unread']} of them not understood" if seen["unread"] else ""
     yield f"  {seen['lines']} lines read{unread}; {seen['sources']} sources under suspicion"
     for path, state in seen["logs"].items():
-        mark = "✓" if state == "read" else "!"
+        mark = {"read": "✓", "not there yet": "-"}.get(state, "!")
         yield f"  {mark} {path}" + ("" if state == "read" else f": {state}")
     for why in seen["troubles"]:
         yield f"  ! {why}"

@@ -43,10 +43,11 @@ SHARED = SERVED / "shared"
 JOB_FILE = RUN / "database-job.json"
 GUARD_SOCKET = Path("/run/shoestring-guard/guard.sock")
 GUARD_STATE = Path("/var/lib/shoestring-guard")
-GUARD_LOG = Path("/var/log/apache2/shoestring-guard.log")
 GUARD_LOGS = (
-    GUARD_LOG,
+    Path("/var/log/apache2/shoestring-guard.log"),
     Path("/var/log/apache2/error.log"),
+)
+GUARD_SITE_LOGS = (
     Path("/var/log/shoestring/live/guard.log"),
     Path("/var/log/shoestring/live/error.log"),
     Path("/var/log/shoestring/staging/guard.log"),

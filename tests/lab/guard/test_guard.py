@@ -1,0 +1,158 @@
+"""The guard on two real hosts: attackers are dropped by both kernels, and nobody else is."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from shoestring.lab.attackers import SQL, Attacker, attacker
+from shoestring.lab.faults import inflict
+from shoestring.lab.hosts import Host, wait_until
+from shoestring.lab.labs import Lab
+from shoestring.lab.place import GATEWAY
+
+pytestmark = pytest.mark.lab
+SECONDS = 2.0
+RESTART_SECONDS = 5.0  # the agent asks a guard that was away once a second
+LOG = "/var/log/apache2/shoestring-guard.log"
+
+
+def blocked_on_both(one: Attacker, alpha: Host, beta: Host, seconds: float = SECONDS) -> None:
+    for host in (alpha, beta):
+        wait_until(lambda h=host: one.is_blocked_on(h), seconds, f"{host.node} drops {one.address}")
+
+
+def guard(host: Host, *words: str, code: int = 0) -> str:
+    done = host.run(["shoestring", "guard", *words], check=False)
+    assert done.code == code, done.out + done.err
+    return done.out
+
+
+def test_an_attacker_is_dropped_by_both_nodes_and_the_next_visitor_is_served(
+    pair: Lab, alpha: Host, beta: Host
+):
+    with attacker(pair, "198.51.100.201") as one, attacker(pair, "198.51.100.202") as honest:
+        assert one.ask("/")
+        one.attack()
+        blocked_on_both(one, alpha, beta)
+        assert not one.ask("/")
+        assert honest.ask("/")
+        said = guard(beta, "why", one.address)
+        assert said.startswith(f"{one.address} is blocked for another 10 min")
+        assert "sql-injection" in guard(alpha, "why", one.address)
+        assert one.address in guard(alpha, "list")
+        assert "GRD-901" in alpha.run(["shoestring", "log"]).out
+
+
+def test_what_an_operator_says_holds_on_both_nodes(pair: Lab, alpha: Host, beta: Host):
+    with attacker(pair, "198.51.100.203") as one:
+        guard(alpha, "block", one.address, "--for", "1h", "--reason", "he knows why")
+        blocked_on_both(one, alpha, beta)
+        assert "he knows why" in guard(beta, "why", one.address)
+        guard(beta, "unblock", one.address)
+        for host in (alpha, beta):
+            wait_until(lambda h=host: not one.is_blocked_on(h), SECONDS, "it is lifted")
+        assert one.ask("/")
+    assert (
+        "is no address"
+        in alpha.run(["shoestring", "guard", "block", "nonsense; flush ruleset"], check=False).err
+    )
+
+
+def test_the_pair_and_its_gateway_are_never_blocked(pair: Lab, alpha: Host):
+    for address in (GATEWAY, "198.51.100.11", "198.51.100.12", "198.51.100.100", "127.0.0.1"):
+        said = alpha.run(["shoestring", "guard", "block", address], check=False)
+        assert said.code == 1
+        assert "never blocked" in said.err
+    assert "a gateway" in guard(alpha, "allow")
+
+
+def test_a_table_that_somebody_deletes_comes_back_with_its_blocks(
+    pair: Lab, alpha: Host, beta: Host
+):
+    with attacker(pair, "198.51.100.204") as one:
+        one.attack()
+        blocked_on_both(one, alpha, beta)
+        alpha.run(["nft", "flush", "ruleset"])
+        assert not one.is_blocked_on(alpha)
+        wait_until(lambda: one.is_blocked_on(alpha), 5, "the table is there again")
+
+
+def test_blocks_survive_a_reboot_and_a_node_that_was_away_catches_up(
+    pair: Lab, alpha: Host, beta: Host
+):
+    with attacker(pair, "198.51.100.205") as one, attacker(pair, "198.51.100.206") as late:
+        one.attack()
+        blocked_on_both(one, alpha, beta)
+        wait_until(lambda: one.address in stored(beta), 5, "it is on beta's disk")
+        inflict(pair, "power-cut", "beta")
+        late.attack()
+        wait_until(lambda: late.is_blocked_on(alpha), SECONDS, "alpha blocks alone")
+        beta.boot()
+        beta.connect()
+        beta.wait_booted()
+        wait_until(lambda: one.is_blocked_on(beta), 20, "it is blocked after the boot")
+        wait_until(lambda: late.is_blocked_on(beta), 20, "and the one that came meanwhile")
+
+
+def stored(host: Host) -> str:
+    return host.run(["cat", "/var/lib/shoestring-guard/blocks.tsv"], check=False).out
+
+
+def test_a_failover_in_the_middle_of_an_attack(pair: Lab, alpha: Host, beta: Host):
+    with attacker(pair, "198.51.100.207") as one, attacker(pair, "198.51.100.208") as other:
+        one.attack()
+        blocked_on_both(one, alpha, beta)
+        alpha.run(["shoestring", "move", "live", "beta"], timeout_seconds=60)
+        assert not one.ask("/"), "blocked at the new holder, too"
+        other.attack()
+        blocked_on_both(other, alpha, beta)
+
+
+def test_off_takes_effect_at_once_on_both_nodes_and_on_again(pair: Lab, alpha: Host, beta: Host):
+    with attacker(pair, "198.51.100.209") as one:
+        one.attack()
+        blocked_on_both(one, alpha, beta)
+        assert "both nodes" in guard(alpha, "off")
+        assert not one.is_blocked_on(alpha)
+        assert not one.is_blocked_on(beta)
+        assert one.ask("/")
+        assert json.loads(guard(beta, "--json"))["seen"]["mode"] == "off"
+        guard(beta, "on")
+        blocked_on_both(one, alpha, beta)
+
+
+def test_lines_that_arrive_while_the_guard_is_down_are_read_when_it_is_back(
+    pair: Lab, alpha: Host, beta: Host
+):
+    with attacker(pair, "198.51.100.210") as one:
+        alpha.run(["systemctl", "stop", "shoestring-guard"])
+        one.attack()
+        assert not one.is_blocked_on(alpha)
+        alpha.run(["mv", LOG, f"{LOG}.1"])
+        alpha.run(["systemctl", "reload", "apache2"])
+        alpha.run(["systemctl", "start", "shoestring-guard"])
+        blocked_on_both(one, alpha, beta, RESTART_SECONDS)
+
+
+def test_the_unit_has_few_rights(pair: Lab, alpha: Host):
+    said = alpha.run(["systemd-analyze", "security", "shoestring-guard.service"]).out
+    line = next(each for each in said.splitlines() if "Overall exposure" in each)
+    assert float(line.split(":")[1].split()[0]) <= 2.0, line
+    user = alpha.run(["systemctl", "show", "-P", "User", "shoestring-guard"]).out.strip()
+    assert user == "shoestring-guard"
+
+
+def test_a_forged_log_blocks_nobody_else(pair: Lab, alpha: Host, beta: Host):
+    """User names, referers and agents that look like lines of another client."""
+    victim = "203.0.113.66"
+    with attacker(pair, "198.51.100.211") as one:
+        for number in range(4):
+            fake = f"{victim}\t{victim}\t1\t404\t1\t1\tx\tGET\t-\tGET {SQL.format(1, number)}"
+            one.ask(f"/{number}", agent=f"x\n{fake} HTTP/1.1\ty\t-\t-")
+            one.ask(f"/{number}?a=%0a{victim}%20-%20-%20%5B", agent=f'" {victim} - - [')
+        one.attack()
+        blocked_on_both(one, alpha, beta)
+    for host in (alpha, beta):
+        assert f"{victim} is not blocked, and has not been" in guard(host, "why", victim)
