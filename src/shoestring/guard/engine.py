@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from shoestring.guard.judge import Found, Judge
-from shoestring.guard.lines import HONEST, HONEST_GROUPS, PARSERS, Entry, seconds_of, source_of
+from shoestring.guard.lines import HONEST, HONEST_STRIDE, PARSERS, Entry, seconds_of, source_of
 from shoestring.guard.lines import error as error_line
 from shoestring.guard.rules import Rules, builtin
 from shoestring.guard.sources import LINE_KEPT, Evidence, Source, Sources
@@ -63,27 +63,21 @@ class Engine:
         if honest is None or self._flood:
             self._read_all(text.split("\n"), format_name, place)
             return
-        stride = HONEST_GROUPS + 1
         pieces = honest.split(text)
-        rest = "".join(pieces[::stride])
-        if rest:
-            self._read_all(rest.split("\n"), format_name, place)
-        odd = self._odd(pieces[2::stride], pieces[3::stride])
-        if odd:
-            lines = pieces[1::stride]
-            self._read_all([lines[number] for number in odd], format_name, place)
+        rest = [line for line in pieces[5::HONEST_STRIDE] if line]
+        odd = self._odd(*(pieces[n::HONEST_STRIDE] for n in (2, 3, 4)))
+        lines = pieces[1::HONEST_STRIDE]
+        self._read_all([*rest, *(lines[number] for number in odd)], format_name, place)
 
-    def _odd(self, paths: list[str], agents: list[str]) -> list[int]:
-        """Return the numbers of honest-looking lines with a known path or a scanner's name."""
-        known, scanner = self._judge.known_words, self._judge.scanner
-        odd = [
-            number
-            for number, path in enumerate(paths)
-            if not known.isdisjoint(path.lower().split("/"))
-        ]
-        bad = {agent for agent in set(agents) if scanner(agent or "") is not None}
+    def _odd(
+        self, paths: list[str | None], queries: list[str | None], agents: list[str | None]
+    ) -> set[int]:
+        """Return the numbers of plain lines with a known path, an odd query, a scanner's name."""
+        odd = set(self._judge.odd_paths("\n".join(path or "" for path in paths)))
+        odd |= set(self._judge.odd_queries("\n".join(query or "" for query in queries)))
+        bad = {a for a in set(agents) if a and self._judge.scanner(a) is not None}
         if bad:
-            odd += [number for number, agent in enumerate(agents) if agent in bad]
+            odd |= {number for number, agent in enumerate(agents) if agent in bad}
         return odd
 
     def _read_all(self, lines: Iterable[str], format_name: str, place: str) -> None:

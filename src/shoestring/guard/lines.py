@@ -151,26 +151,37 @@ PARSERS: dict[str, Parse] = {
 }
 
 
+# What no rule has to be asked about: plain letters, and bytes of other alphabets (UTF-8 as it must
+# be, so no overlong "/"), a comma. Every repeat is possessive: linear time.
+_OTHER = r"%(?:[89ABab][0-9A-Fa-f]|[Cc][2-9A-Fa-f]|[Dd][0-9A-Fa-f]|[Ee][1-9A-Fa-f]|[Ff]0|2[Cc])"
+_SAFE = r"[A-Za-z0-9_\-~,]"
 PLAIN_TARGET = (
-    r"(/[A-Za-z0-9_\-~]*+(?:[./][A-Za-z0-9_\-~]++)*+/?+)"
-    r"(?:\?(?![^ ]*(?i:=-|\.ini|web-inf|0x2|author=|cmd=|command=|exec=|polldata|allow_url|auto_pre"
-    r"|xdebug|invokefunc|next_file))[A-Za-z0-9_.\-&=?,~]{0,300}+(?![^ ]))?"
+    rf"(/{_SAFE}*+(?:(?:[./]|{_OTHER}){_SAFE}++|{_OTHER})*+/?+)"
+    rf"(?:\?([A-Za-z0-9_.\-&=?,~]*+(?:{_OTHER}[A-Za-z0-9_.\-&=?,~]*+)*+))?"
 )
-_HONEST_TARGET = rf"(?:GET|HEAD) {PLAIN_TARGET} HTTP/(?:1\.[01]|[23](?:\.0)?)"
+_HONEST_REQUEST = rf"(?:GET|HEAD) {PLAIN_TARGET} HTTP/(?:1\.[01]|[23](?:\.0)?)"
 _HONEST_COMBINED = (
-    r'[^\s"\[]++ \S++ [^\s"\[\\]++ \[[^\]\n]++\] "' + _HONEST_TARGET + r'" [23]\d\d \S++'
+    r'[^\s"\[]++ \S++ [^\s"\[\\]++ \[[^\]\n]++\] "' + _HONEST_REQUEST + r'" [23]\d\d \S++'
     r'(?: "[^"\\\n]*+" "([^"\\\n]*+)"(?: "[^"\\\n]*+")*+)?'
 )
 _HONEST_OWN = (
-    r"(?:[^\t\n]*+\t){3}[23]\d\d\t(?:[^\t\n]*+\t){5}" + _HONEST_TARGET + r"\t([^\t\\\n]*+)\t[^\n]*+"
+    r"(?:[^\t\n]*+\t){3}[23]\d\d\t(?:[^\t\n]*+\t){5}"
+    + _HONEST_REQUEST
+    + r"\t([^\t\\\n]*+)\t[^\n]*+"
 )
-# Group 1 is the line, 2 its path, 3 its user agent. Every repeat is possessive: linear time.
+
+
+def _sorted_out(honest: str) -> re.Pattern[str]:
+    return re.compile(f"(?:({honest})|([^\n]*+))\n")
+
+
+# Groups: the honest line, its path, query, user agent; or, instead of all these, any other line.
 HONEST: dict[str, re.Pattern[str]] = {
-    "own": re.compile(f"^({_HONEST_OWN})\n", re.MULTILINE),
-    "combined": re.compile(f"^({_HONEST_COMBINED})\n", re.MULTILINE),
-    "vhost_combined": re.compile(rf"^([^\s\"]++ {_HONEST_COMBINED})\n", re.MULTILINE),
+    "own": _sorted_out(_HONEST_OWN),
+    "combined": _sorted_out(_HONEST_COMBINED),
+    "vhost_combined": _sorted_out(rf"[^\s\"]++ {_HONEST_COMBINED}"),
 }
-HONEST_GROUPS = 3
+HONEST_STRIDE = 6
 
 
 def sniff(lines: Sequence[str]) -> str:
