@@ -8,6 +8,7 @@ from urllib.parse import quote
 import pytest
 
 from shoestring.core.errors import UsageError
+from shoestring.guard.crawlers import Crawlers, claims, is_engines
 from shoestring.guard.engine import Engine
 from shoestring.guard.judge import Judge
 from shoestring.guard.lines import combined
@@ -207,6 +208,16 @@ def test_rules_of_ones_own_are_added():
 def test_a_wrong_rule_is_refused_by_name(text: str, says: str):
     with pytest.raises(UsageError, match=says):
         with_own(text, "own.toml")
+
+
+def test_a_search_engine_is_known_by_its_name_in_dns_and_not_by_what_it_says():
+    crawler = line("GET /gone HTTP/1.1", 404, agent="Mozilla/5.0 (compatible; Googlebot/2.1)")
+    assert claims([crawler])
+    assert not claims([line("GET /gone HTTP/1.1", 404)])
+    assert is_engines("crawl-66-249-66-1.googlebot.com")
+    assert not is_engines("googlebot.com.evil.example")
+    assert not is_engines("evilgooglebot.com")
+    assert not Crawlers().verified("203.0.113.9"), "nobody is verified where DNS says nothing"
 
 
 def test_scores_fade_and_a_clock_that_goes_back_fades_nothing():

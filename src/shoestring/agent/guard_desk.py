@@ -8,14 +8,18 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import re
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, replace
+from datetime import datetime
 from pathlib import Path
 
 from shoestring.config.model import Config
 from shoestring.core.errors import EngineError, ShoestringError, UsageError
 from shoestring.core.guard import Block, EvidenceSeen, GuardSeen
+from shoestring.guard import crawlers
 from shoestring.guard import decide as verdicts
 from shoestring.guard.act import Kernel, cut_connections
 from shoestring.guard.blocks import (
@@ -25,7 +29,7 @@ from shoestring.guard.blocks import (
     to_text,
     with_evidence,
 )
-from shoestring.guard.decide import GuardMemory, Suspect, name_of
+from shoestring.guard.decide import Allowed, GuardMemory, Suspect, name_of, network_of
 from shoestring.guard.engine import Engine
 from shoestring.guard.formats import compile_format
 from shoestring.guard.harvest import Position, Tail
@@ -43,8 +47,10 @@ FILES_SECONDS = 60.0
 WHOLE_SECONDS = 2.0
 WOULD_MAX = 10_000
 WATCHED = 50
+TOP = 20
 LISTED = 10_000
 CONFIGURED = "configured"
+_TARGET = re.compile(r"(?:GET|POST|HEAD|PUT) (/[^ ?]*)")
 Tell = Callable[[str, Mapping[str, str]], None]
 
 
@@ -60,9 +66,10 @@ class GuardDesk:
         self._memory = self._load_memory()
         self.blocks = BlockList(self._load_blocks())
         self.would: dict[str, Block] = {}
-        self._allowed, self._troubles = allowed(config)
+        self._allowed, self._troubles = self._who_is_allowed()
         self._from_outside: list[Block] = []
         self._kernel = Kernel()
+        self._crawlers = crawlers.Crawlers()
         self._lasting: list[str] = []
         self._parse_configured()
         self._engine = Engine(
@@ -148,6 +155,11 @@ class GuardDesk:
         before = self.blocks.get(name)
         if before is not None and not before.lifted and before.until > now:
             return False
+        if before is not None and before.lifted and before.until > now:
+            return False
+        if self._is_crawler(name, source):
+            source.score = source.slow = 0.0
+            return False
         verdict = verdicts.decide(self._settings, self._memory, self._allowed, before, suspect)
         self._memory = verdict.memory
         if verdict.block is None:
@@ -163,6 +175,13 @@ class GuardDesk:
         self._dirty = True
         self._tell("GRD-901", {"source": name, "length": _words(block), "reason": block.reason})
         return False
+
+    def _is_crawler(self, name: str, source: Source) -> bool:
+        """Tell whether this is a search engine that does nothing but follow dead links."""
+        if set(source.families) - {"missing"} or "/" in name:
+            return False
+        lines = [evidence.line for evidence in source.evidence]
+        return crawlers.claims(lines) and self._crawlers.verified(name)
 
     def _would(self, block: Block, why: str) -> None:
         if len(self.would) >= WOULD_MAX:
@@ -185,9 +204,20 @@ class GuardDesk:
 
     def _refresh_allowed(self) -> None:
         before = self._allowed
-        self._allowed, self._troubles = allowed(self._config)
+        self._allowed, self._troubles = self._who_is_allowed()
         if self._allowed.networks.keys() != before.networks.keys():
             self._make_table()
+
+    def _who_is_allowed(self) -> tuple[Allowed, list[str]]:
+        """Return who is never blocked: by pair.toml, by what is so now, by an operator's word."""
+        found, troubles = allowed(self._config)
+        now = time.time()
+        said = {
+            network_of(b.source): f"{b.reason} (until {_clock(b.until)})"
+            for b in self.blocks.all()
+            if b.lifted and b.until > now
+        }
+        return Allowed({**found.networks, **said}), troubles
 
     def _read_files(self) -> None:
         now, found = time.time(), []
@@ -248,6 +278,19 @@ class GuardDesk:
         self._tell("GRD-903", {"source": name, "reason": reason})
         return block
 
+    def allow(self, source: str, seconds: float, reason: str) -> Block:
+        """Have a source, or a network, never be blocked for a time, on both nodes."""
+        name, now = name_of(source), time.time()
+        word = Block(name, now, now + seconds, now, reason, self._node, by="operator", lifted=True)
+        self.merge([word])
+        self._engine.sources.drop(name)
+        self._tell("GRD-903", {"source": name, "reason": reason})
+        return word
+
+    def who_is_allowed(self) -> Mapping[str, str]:
+        """Return the networks that are never blocked, with the reasons."""
+        return {str(network): reason for network, reason in self._allowed.networks.items()}
+
     def merge(self, words: Iterable[Block]) -> int:
         """Take words over, of the other node or of an operator; return how many were news."""
         news = [word for word in words if self.blocks.put(word)]
@@ -255,8 +298,8 @@ class GuardDesk:
         lifted = [b.source for b in news if b.lifted]
         if lifted and not self._memory.off:
             self._kernel.unblock(lifted)
-        for source in lifted:
-            self._engine.quiet.pop(source, None)
+        if any(b.until > time.time() for b in news if b.lifted):
+            self._refresh_allowed()
         self._dirty = self._dirty or bool(news)
         self._enforce()
         return len(news)
@@ -301,13 +344,20 @@ class GuardDesk:
             behind_bytes=sum(tail.behind_bytes for tail in self._tails),
             logs={str(t.path): _state(t) for t in self._tails},
             troubles=tuple([*self._lasting, *troubles, *self._troubles][:8]),
+            capped=self._is_capped(now),
             observe_left_seconds=max(0.0, left) if self._settings.mode == "auto" else 0.0,
         )
+
+    def _is_capped(self, now: float) -> bool:
+        lately = [at for at in self._memory.new_blocks if at > now - verdicts.HOUR]
+        return len(lately) >= self._settings.blocks_an_hour_max
 
     def overview(self) -> Mapping[str, object]:
         """Return what is blocked, what would be, who is watched, and which rules have counted."""
         now = time.time()
         active = sorted(self.blocks.active(now), key=lambda block: block.until)
+        every = [*self.blocks.all(), *self.would.values()]
+        paths = Counter(_path(e.line) for b in every for e in b.evidence)
         watched = [(n, s.slow, dict(s.families)) for n, s in self._engine.sources.items()[:WATCHED]]
         return {
             "seen": asdict(self.seen()),
@@ -317,6 +367,8 @@ class GuardDesk:
             ],
             "watched": [{"source": n, "score": s, "families": f} for n, s, f in watched],
             "rules": self.rules(),
+            "days": dict(Counter(_clock(b.began)[:10] for b in every if not b.lifted)),
+            "paths": dict(paths.most_common(TOP)),
         }
 
     def rules(self) -> Mapping[str, int]:
@@ -371,6 +423,15 @@ class GuardDesk:
 
 def _state(tail: Tail) -> str:
     return tail.trouble or ("not there yet" if tail.absent else "read")
+
+
+def _clock(at: float) -> str:
+    return datetime.fromtimestamp(at).isoformat(" ", "minutes")
+
+
+def _path(line: str) -> str:
+    found = _TARGET.search(line)
+    return found[1][:120] if found is not None else ""
 
 
 def _words(block: Block) -> str:

@@ -94,6 +94,8 @@ class GuardServer:
         app.router.add_post("/merge", self._merge)
         app.router.add_post("/block", self._block)
         app.router.add_post("/unblock", self._unblock)
+        app.router.add_post("/allow", self._allow)
+        app.router.add_post("/allowed", self._allowed)
         app.router.add_post("/why", self._why)
         app.router.add_post("/off", self._off)
         app.router.add_post("/list", self._list)
@@ -181,6 +183,15 @@ class GuardServer:
         block = await self._call(lambda: self._desk.unblock(word.source, word.reason))
         self._news.set()
         return web.json_response(asdict(block))
+
+    async def _allow(self, request: web.Request) -> web.Response:
+        word = parsed(BlockWord, await body_of(request))
+        block = await self._call(lambda: self._desk.allow(word.source, word.seconds, word.reason))
+        self._news.set()
+        return web.json_response(asdict(block))
+
+    async def _allowed(self, _request: web.Request) -> web.Response:
+        return web.json_response(dict(await self._call(self._desk.who_is_allowed)))
 
     async def _why(self, request: web.Request) -> web.Response:
         word = parsed(SourceWord, await body_of(request))

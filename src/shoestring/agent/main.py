@@ -171,6 +171,7 @@ class Agent:
             "node": self.node,
             "nodes": list(self.config.nodes),
             "site": self.config.site is not None,
+            "guard": self.config.guard is not None,
             "writer_vip": self.config.writer_vip if self.config.database else None,
             "vips": {
                 name: {"address": [str(a) for a in vip.address], "prefer": vip.prefer}

@@ -83,6 +83,10 @@ def _report(as_json: bool) -> None:
     for title, blocks in (("blocked:", "blocks"), ("would have been blocked:", "would_block")):
         if found[blocks]:
             say([title, *(f"  {b['source']:<24} {b['reason']}" for b in found[blocks])])
+    if found["days"]:
+        say(["by day:", *(f"  {day}  {count}" for day, count in sorted(found["days"].items()))])
+    if found["paths"]:
+        say(["paths:", *(f"  {count:>4}  {path}" for path, count in found["paths"].items())])
     if found["watched"]:
         rows = (f"  {w['source']:<24} {w['score']:>4.0f}" for w in found["watched"][: show.TOP])
         say(["under suspicion:", *rows])
@@ -145,16 +149,22 @@ def _switch(*, off: bool) -> None:
 
 
 @command.command("allow")
+@click.argument("source", default="")
+@click.option("--for", "span", default="1d", help="For how long: 2h, 30d; for ever: pair.toml.")
+@click.option("--reason", default="allowed by the operator", help="Kept with the word.")
 @json_option
-def _allow(as_json: bool) -> None:
-    """List who is never blocked, and why; [guard] allow in pair.toml adds to it."""
-    found, troubles = allowed(load(in_force()))
-    rows = {str(network): reason for network, reason in found.networks.items()}
+def _allow(source: str, span: str, reason: str, as_json: bool) -> None:
+    """Never block a source, for a time, on both nodes; without one: list who is never blocked."""
+    if source:
+        body = {"source": name_of(source), "seconds": float(seconds_of(span)), "reason": reason}
+        done = ask_guard("/allow", {**body, "reason": reason[:200]})
+        click.echo(f"{done['source']} is not blocked, and will not be for {span}")
+        return
+    rows = ask_guard("/allowed")
     if as_json:
-        print_json({"allowed": rows, "troubles": troubles})
+        print_json({"allowed": rows})
         return
     say(f"{network:<28} {reason}" for network, reason in rows.items())
-    say(f"! {trouble}" for trouble in troubles)
 
 
 @command.command("replay")

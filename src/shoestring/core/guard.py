@@ -67,6 +67,7 @@ class GuardSeen:
     logs: Mapping[str, str] = field(default_factory=dict)
     troubles: tuple[str, ...] = ()
     observe_left_seconds: float = 0.0
+    capped: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from shoestring.core.errors import EngineError
 
 CHUNK_BYTES = 1 << 20
 LINE_MAX = 65536
+CHUNKS_MAX = 32
 FINGERPRINT_BYTES = 64
 OLD_NAMES = (".1",)
 
@@ -126,7 +127,10 @@ class Tail:
         assert self._handle is not None
         if os.fstat(self._handle).st_size < self._offset:
             self._offset, self._rest = 0, b""  # truncated in place (copytruncate)
-        while data := os.pread(self._handle, CHUNK_BYTES, self._offset):
+        for _ in range(CHUNKS_MAX):  # a log that grows faster than it is read has to wait
+            data = os.pread(self._handle, CHUNK_BYTES, self._offset)
+            if not data:
+                break
             self._offset += len(data)
             data = self._rest + data
             end = data.rfind(b"\n") + 1
@@ -145,6 +149,8 @@ class Tail:
         except OSError:
             return False
         here = os.fstat(self._handle)
+        if here.st_size > self._offset:
+            return False
         if (now.st_dev, now.st_ino) == (here.st_dev, here.st_ino):
             return False
         try:

@@ -22,6 +22,9 @@ def problems(config: Config, snapshot: Snapshot) -> Iterator[Event]:
         if found.at > GRACE_SECONDS:
             yield Event("GRD-905", {"node": snapshot.node, "why": found.why})
         return
+    if found.value.capped:
+        limit = config.guard.blocks_an_hour_max
+        yield Event("GRD-906", {"node": snapshot.node, "why": f"{limit} new blocks in an hour"})
     for why in found.value.troubles:
         yield Event("GRD-904", {"node": snapshot.node, "why": why})
 

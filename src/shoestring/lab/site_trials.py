@@ -236,6 +236,11 @@ def _contains(host: Host, commit: str) -> bool:
     return host.run(words, check=False).code == 0
 
 
+FULL = (
+    "/var/lib/shoestring/site/trials",
+    "/var/lib/shoestring/site/site.git/objects",
+    "/srv/shoestring/releases",
+)
 STORM = ("power-cut", "hands-killed", "agent-kill", "cable-cut", "disk-full", "both-at-once")
 
 
@@ -288,10 +293,22 @@ def _strike(lab: Lab, fault: str, victim: str, after_seconds: float) -> None:
     if fault == "hands-killed":
         host.run(["systemctl", "kill", "--signal=KILL", "shoestring-site"], check=False)
     elif fault == "disk-full":
-        mount = ["mount", "-t", "tmpfs", "-o", "size=4k", "tmpfs"]
-        host.run([*mount, "/var/lib/shoestring/site/trials"], check=False)
+        for place in FULL:
+            _fill_up(host, place)
     elif fault != "both-at-once":
         inflict(lab, fault, victim)
+
+
+def _fill_up(host: Host, place: str) -> None:
+    """Leave a folder as it is, with no room for one more file: over it, a layer without any."""
+    layer = f"/run/full{place}"
+    host.run(["mkdir", "--parents", layer], check=False)
+    tmpfs = ["mount", "-t", "tmpfs", "-o", "size=4k,nr_inodes=5", "tmpfs"]
+    host.run([*tmpfs, layer], check=False)
+    host.run(["mkdir", f"{layer}/upper", f"{layer}/work"], check=False)
+    host.run(["chown", "--reference", place, f"{layer}/upper"], check=False)
+    options = f"lowerdir={place},upperdir={layer}/upper,workdir={layer}/work"
+    host.run(["mount", "-t", "overlay", "-o", options, "overlay", place], check=False)
 
 
 def _serves(host: Host) -> bool:
@@ -306,7 +323,9 @@ def _healed(lab: Lab) -> int:
     """Mend everything; settle what stands apart; return whether it did."""
     heal_all(lab)
     for host in lab.hosts.values():
-        host.run(["umount", "--quiet", "/var/lib/shoestring/site/trials"], check=False)
+        for place in FULL:
+            host.run(["umount", "--quiet", place], check=False)
+            host.run(["umount", "--quiet", f"/run/full{place}"], check=False)
         host.run(["systemctl", "start", "shoestring-site"], check=False)
     stood_apart = 0
     until = time.monotonic() + HEAL_SECONDS

@@ -19,6 +19,16 @@ _MODES = {
 }
 
 
+def cell(report: Document | None) -> str:
+    """Return what a node's guard does, for the table of status."""
+    found = report.get("guard") if report else None
+    if found is None:
+        return "? not heard of"
+    if found["mode"] == "observe":
+        return f"observes, {found['would_block']} would be blocked"
+    return "OFF" if found["mode"] == "off" else f"ok {found['blocked']} blocked"
+
+
 def summary(document: Document) -> Iterator[str]:
     """Yield the guard's state on this node, the verdict first."""
     seen = document["seen"]

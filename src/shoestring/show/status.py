@@ -16,6 +16,7 @@ from rich.text import Text
 from shoestring.core.event import CATALOGUE
 from shoestring.core.level import Level, worst
 from shoestring.show.database import role_cell
+from shoestring.show.guard import cell as guard_cell
 from shoestring.show.site import cell as site_cell
 
 Document = Mapping[str, Any]
@@ -97,6 +98,8 @@ def _rows(document: Document, names: tuple[str, ...]) -> Iterator[tuple[str, tup
         for environment in ("live", "staging"):
             cells = (site_cell(_report(document, node), environment) for node in names)
             yield f"site {environment}"[:12], tuple(cells)
+    if document.get("guard"):
+        yield "guard", tuple(guard_cell(_report(document, node)) for node in names)
     checks = {c: None for n in names for c in (_report(document, n) or {"checks": {}})["checks"]}
     for check in checks:
         yield check, tuple(_check_cell(_report(document, node), check) for node in names)

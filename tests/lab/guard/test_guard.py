@@ -60,6 +60,17 @@ def test_what_an_operator_says_holds_on_both_nodes(pair: Lab, alpha: Host, beta:
     )
 
 
+def test_whom_an_operator_allows_is_not_blocked_by_either_node(pair: Lab, alpha: Host, beta: Host):
+    with attacker(pair, "198.51.100.212") as one:
+        guard(alpha, "allow", one.address, "--for", "1h", "--reason", "our scanner")
+        wait_until(lambda: "our scanner" in guard(beta, "allow"), SECONDS, "beta knows")
+        one.attack()
+        wait_until(lambda: "score 120" in guard(alpha, "why", one.address), 5, "it is judged")
+        assert not one.is_blocked_on(alpha)
+        assert not one.is_blocked_on(beta)
+        guard(beta, "unblock", one.address)
+
+
 def test_the_pair_and_its_gateway_are_never_blocked(pair: Lab, alpha: Host):
     for address in (GATEWAY, "198.51.100.11", "198.51.100.12", "198.51.100.100", "127.0.0.1"):
         said = alpha.run(["shoestring", "guard", "block", address], check=False)
