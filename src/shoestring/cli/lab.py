@@ -15,7 +15,7 @@ from shoestring.cli.output import console, json_option, print_json
 from shoestring.core.errors import LabError, UsageError
 from shoestring.lab.drill import drill
 from shoestring.lab.faults import FAULTS, heal_all, inflict
-from shoestring.lab.labs import DATABASE_TOML, SITE_TOML, Lab, all_labs
+from shoestring.lab.labs import DATABASE_TOML, GUARD_TOML, SITE_TOML, Lab, all_labs
 from shoestring.lab.place import NAMES
 from shoestring.lab.table import results_json, results_table
 
@@ -75,14 +75,16 @@ def command() -> None:
 @lab_option
 @click.option("--database", is_flag=True, help="With MariaDB replicating both ways.")
 @click.option("--site", is_flag=True, help="With the site's repository on both nodes.")
+@click.option("--guard", is_flag=True, help="With the guard, blocking from the first line on.")
 @json_option
-def _up(name: str, database: bool, site: bool, as_json: bool) -> None:
+def _up(name: str, database: bool, site: bool, guard: bool, as_json: bool) -> None:
     """Boot both hosts and make them a pair that serves."""
     need_root()
     lab = Lab(name)
     tell = teller()
     built = package()
-    extra = (DATABASE_TOML if database else "") + (SITE_TOML if site else "")
+    parts = ((database, DATABASE_TOML), (site, SITE_TOML), (guard, GUARD_TOML))
+    extra = "".join(text for wanted, text in parts if wanted)
     seconds = lab.up(built, tell, extra)
     if as_json:
         print_json({"lab": name, "seconds": seconds, "port": lab.forwarded_port()})

@@ -26,7 +26,7 @@ FORWARD_PORT = 8080
 FILTER_TABLE = "lab_filter"
 DATABASE_TOML = "\n[database]\n"
 SITE_TOML = "\n[site]\n"
-GUARD_TOML = '[guard]\nmode = "block"\n'
+GUARD_TOML = '\n[guard]\nmode = "block"\n'
 
 
 def pair_toml() -> str:
