@@ -164,6 +164,16 @@ def test_names_of_sources():
         name_of("evil; flush ruleset")
 
 
+def test_no_word_becomes_a_command_of_nftables():
+    evil = "1.2.3.4 }; flush ruleset; add element inet x y { 5.6.7.8"
+    blocks, bad = from_text(to_text([replace(ONE, source=evil)]))
+    assert (blocks, bad) == ([], 1)
+    with pytest.raises(UsageError):
+        render.add([replace(ONE, source=evil)], NOW)
+    with pytest.raises(UsageError):
+        render.remove([evil])
+
+
 def test_what_goes_to_the_kernel():
     blocks = [ONE, replace(ONE, source="2001:db8:1:2::/64"), replace(ONE, source="198.51.100.0/24")]
     text = render.add(blocks, NOW)

@@ -103,8 +103,8 @@ class GuardDesk:
         for tail in self._tails:
             for text in tail.read():
                 self._read(tail.path, text)
-        self._enforce()
         for name, seconds, work in (
+            ("enforce", 0.0, self._enforce),
             ("allowed", ALLOWED_SECONDS, self._refresh_allowed),
             ("files", FILES_SECONDS, self._read_files),
             ("whole", WHOLE_SECONDS, self._keep_whole),
@@ -293,7 +293,7 @@ class GuardDesk:
 
     def merge(self, words: Iterable[Block]) -> int:
         """Take words over, of the other node or of an operator; return how many were news."""
-        news = [word for word in words if self.blocks.put(word)]
+        news = [word for word in words if _is_sound(word) and self.blocks.put(word)]
         self._pending += [b for b in news if not b.lifted and not self._allowed.why(b.source)]
         lifted = [b.source for b in news if b.lifted]
         if lifted and not self._memory.off:
@@ -423,6 +423,14 @@ class GuardDesk:
 
 def _state(tail: Tail) -> str:
     return tail.trouble or ("not there yet" if tail.absent else "read")
+
+
+def _is_sound(word: Block) -> bool:
+    """Tell whether a word names its source as we do: it becomes text that nftables reads."""
+    try:
+        return name_of(word.source) == word.source
+    except UsageError:
+        return False
 
 
 def _clock(at: float) -> str:

@@ -7,11 +7,13 @@ one moment). So both nodes may decide at once, be cut apart, and send everything
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
 from dataclasses import asdict, replace
 
 from shoestring.core.guard import Block, EvidenceSeen
 
+_SOURCE = re.compile(r"[0-9A-Fa-f:.]{2,43}(?:/\d{1,3})?")
 LONGER_SECONDS = (600.0, 3600.0, 6 * 3600.0, 86400.0, 7 * 86400.0)
 REMEMBERED_SECONDS = 30 * 86400.0
 BLOCKS_MAX = 200_000
@@ -113,7 +115,8 @@ def from_text(text: str) -> tuple[list[Block], int]:
         except ValueError:
             bad += bool(line)
         else:
-            blocks.append(block)
+            bad += not _SOURCE.fullmatch(source)
+            blocks += [block] if _SOURCE.fullmatch(source) else []
     return blocks, bad
 
 

@@ -7,6 +7,7 @@ Hash sets for what the guard blocks: adding to an interval set of 100,000 takes 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from ipaddress import IPv4Network, IPv6Network
 
@@ -21,6 +22,7 @@ PRIORITY = -310
 SET_SIZE = 262_144
 TIMEOUT_MAX_SECONDS = 10 * 365 * 86400
 APACHE_LOG = "/var/log/apache2/shoestring-guard.log"
+_PLAIN_IPV4 = re.compile(r"(?:\d{1,3}\.){3}\d{1,3}")
 APACHE_CONF = "/etc/apache2/conf-available/shoestring-guard.conf"
 APACHE_CONF_ENABLED = "/etc/apache2/conf-enabled/shoestring-guard.conf"
 
@@ -68,7 +70,7 @@ def _elements(networks: Sequence[Network]) -> str:
 
 def _place_of(source: str) -> tuple[str, str]:
     """Return the set of a source by its name; most are IPv4 addresses, which need no parsing."""
-    if "/" not in source and ":" not in source:
+    if _PLAIN_IPV4.fullmatch(source):
         return "ban4", source
     return set_of(network_of(source))
 
