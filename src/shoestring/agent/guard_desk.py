@@ -101,8 +101,11 @@ class GuardDesk:
     def look(self) -> None:
         """Read what has been written, judge it, block; then whatever is due. Raises nothing."""
         for tail in self._tails:
-            for text in tail.read():
-                self._read(tail.path, text)
+            try:
+                for text in tail.read():
+                    self._read(tail.path, text)
+            except OSError as error:
+                self._trouble(f"{tail.path}: {error}")
         for name, seconds, work in (
             ("enforce", 0.0, self._enforce),
             ("allowed", ALLOWED_SECONDS, self._refresh_allowed),

@@ -91,6 +91,7 @@ class Agent:
         self.control_server = ControlServer(self.control, self.status, self._ask_peer, routes)
         self._hash = hash_
         self._paired = self.identity.is_paired
+        self._peer_mark = _mark(self.identity.peer)
         self._seen: tuple[int, ...] = ()
         self._weight: tuple[object, ...] = ()
         self._written_at = 0.0
@@ -315,8 +316,8 @@ class Agent:
                 raise _BecomeNewError
 
     async def _has_changed(self) -> bool:
-        if self.identity.is_paired != self._paired:
-            return True
+        if _mark(self.identity.peer) != self._peer_mark:
+            return True  # paired, or paired anew: the other machine was replaced
         mark = _mark(in_force())
         if mark == self._seen:
             return False

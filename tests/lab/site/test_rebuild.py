@@ -51,6 +51,8 @@ def test_a_new_machine_joins_and_has_the_site_the_keys_and_the_configuration(
     wait_until(lambda: is_quiet(lab), WAIT, "both serve what the branches ask for")
     wait_until(lab.is_well, WAIT, "the pair is well")
     assert get(beta, "/index.html") == "hello\n"
+    listed = ["shoestring", "site", "key", "list"]
+    wait_until(lambda: "anna" in beta.run(listed).out, WAIT, "the developers' keys are there")
     later = anna.clone_of("later", "beta")
     anna.commit(later, {"public/index.html": "again\n"}, "to the new machine")
     assert anna.push(later).ok, "her key came with it"
