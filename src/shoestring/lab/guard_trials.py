@@ -304,7 +304,7 @@ def _forgery(number: int, victim: str) -> str:
     user = f"{victim} [x] {number}".replace(":", "")
     return "\n".join(
         [
-            f'url = "http://198.51.100.100/f{number}"',
+            f'url = "http://198.51.100.100/node?n={number}"',
             'interface = "198.51.100.250"',
             f'user-agent = "{field}"',
             f'referer = "{field}"',
