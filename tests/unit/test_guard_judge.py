@@ -120,6 +120,19 @@ def test_how_many_requests_it_takes():
     assert blocked_after([missing[0]] * 500) is None, "one thing again and again counts once"
 
 
+def test_the_error_log_alone_is_enough():
+    found: list[str] = []
+    engine = Engine(lambda name, _s, _at: bool(found.append(name)) or True)
+    text = (
+        "[Sun Nov 22 11:45:00.9 2026] [core:error] [pid 1:tid 2] [client 203.0.113.9:4] "
+        "AH10244: invalid URI path (/../../{}/etc/passwd)\n"
+    )
+    engine.read(text.format("a") * 5, "error", "error.log")
+    assert found == [], "one thing again and again counts once"
+    engine.read(text.format("b") + text.format("c"), "error", "error.log")
+    assert found == ["203.0.113.9"]
+
+
 def test_slow_guessing_is_found_by_the_day():
     slow = [
         f'203.0.113.9 - admin [22/Nov/2026:{h:02}:{m:02}:00 +0000] "GET /p HTTP/1.1" 401 9 "-" "x"'

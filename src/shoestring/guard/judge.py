@@ -55,7 +55,7 @@ class Judge:
         """Return every rule that a line meets, each with the target for which it counts once."""
         if entry.error:
             rule = self._rules.errors.get(entry.error)
-            return [(rule, "")] if rule is not None else []
+            return [(rule, entry.request)] if rule is not None else []
         found = list(self._of_request(entry))
         if (scanner := self.scanner(entry.agent)) is not None:
             found.append((scanner, "agent"))
