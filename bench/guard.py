@@ -45,7 +45,12 @@ def main() -> int:
             attacked = race(log, tell)
     if "corpora" in parts:
         found = detect(said.corpora)
-        for missed in (*found.missed, *found.silent_blocked, *found.innocents):
+        for missed in (
+            *found.attacking_missed,
+            *found.missed,
+            *found.silent_blocked,
+            *found.innocents,
+        ):
             tell(f"not as expected: {missed}")
     if "live" in parts:
         need_root()

@@ -64,21 +64,17 @@ class Engine:
             self._read_all(text.split("\n"), format_name, place)
             return
         pieces = honest.split(text)
-        rest = [line for line in pieces[5::HONEST_STRIDE] if line]
-        odd = self._odd(*(pieces[n::HONEST_STRIDE] for n in (2, 3, 4)))
-        lines = pieces[1::HONEST_STRIDE]
-        self._read_all([*rest, *(lines[number] for number in odd)], format_name, place)
-
-    def _odd(
-        self, paths: list[str | None], queries: list[str | None], agents: list[str | None]
-    ) -> set[int]:
-        """Return the numbers of plain lines with a known path, an odd query, a scanner's name."""
-        odd = set(self._judge.odd_paths("\n".join(path or "" for path in paths)))
-        odd |= set(self._judge.odd_queries("\n".join(query or "" for query in queries)))
+        rest = list(filter(None, pieces[4::HONEST_STRIDE]))
+        # Each honest line has a target and perhaps no user agent; other lines have neither.
+        lines = list(filter(None, pieces[1::HONEST_STRIDE]))
+        odd = set(self._judge.odd_targets("\n".join(filter(None, pieces[2::HONEST_STRIDE]))))
+        agents = pieces[3::HONEST_STRIDE]
         bad = {a for a in set(agents) if a and self._judge.scanner(a) is not None}
+        rest += [lines[number] for number in odd]
         if bad:
-            odd |= {number for number, agent in enumerate(agents) if agent in bad}
-        return odd
+            every = zip(pieces[1::HONEST_STRIDE], agents, strict=True)
+            rest += [line for line, agent in every if agent in bad and line]
+        self._read_all(rest, format_name, place)
 
     def _read_all(self, lines: Iterable[str], format_name: str, place: str) -> None:
         parse, quiet, judged = PARSERS[format_name], self.quiet, self._judge.judged

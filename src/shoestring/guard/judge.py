@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from typing import Any
 
 import re2
 
@@ -18,12 +17,12 @@ REQUEST_LONG = 400
 REFUSED = ("404", "403", "400", "405")
 Found = tuple[Rule, str]
 _PLAIN = re.compile(PLAIN_TARGET)
-# What may be wrong with a query of plain letters, and with nothing else.
+# What may be wrong with a target of plain letters, and with nothing else.
 _ODD = (
-    r"(?i)=-|\.ini|web-inf|0x2|author=|cmd=|command=|exec=|polldata|allow_url|auto_pre|xdebug"
-    r"|invokefunc|next_file|\.{8}|\w{120}"
+    r"=-|\.ini|web-inf|0x2|author=|cmd=|command=|exec=|polldata|allow_url|auto_pre|xdebug"
+    r"|invokefunc|next_file|\.{8}"
 )
-_ODD_QUERY, _ODD_QUERIES = re.compile(_ODD), re2.compile(_ODD)
+_ODD_TARGET = re.compile(_ODD, re.IGNORECASE)
 _AUTHOR = re.compile(r"[?&]author=\d|/wp-json/wp/v2/users")
 _LOGIN = re.compile(
     r"/(?:wp-login\.php|xmlrpc\.php|login(?:\.php|\.aspx|\.jsp|\.html?)?|signin|sign-in|user/login"
@@ -41,15 +40,15 @@ class Judge:
         self._agents: dict[str, Rule | None] = {}
         words = sorted({*rules.paths, *traps})
         known = "|".join(re2.escape(word) for word in words)
-        self._odd_path = re2.compile(rf"(?im)(?:^|/)(?:{known})(?:/|$)|\w{{120}}")
+        self._odd_target = re2.compile(rf"(?im)/(?:{known})(?:[/?]|$)|{_ODD}")
 
-    def odd_paths(self, paths: str) -> Iterator[int]:
-        """Yield the numbers of the lines, of plain paths, that have a known name in them."""
-        return _line_numbers(self._odd_path, paths)
-
-    def odd_queries(self, queries: str) -> Iterator[int]:
-        """Yield the numbers of the lines, of plain queries, that the rules must be asked about."""
-        return _line_numbers(_ODD_QUERIES, queries)
+    def odd_targets(self, targets: str) -> Iterator[int]:
+        """Yield the numbers of the lines, of plain targets, that the rules must be asked about."""
+        number = at = 0
+        for found in self._odd_target.finditer(targets):
+            number += targets.count("\n", at, found.start())
+            at = found.start()
+            yield number
 
     def judged(self, entry: Entry) -> list[Found]:
         """Return every rule that a line meets, each with the target for which it counts once."""
@@ -64,7 +63,7 @@ class Judge:
     def signs(self, target: str) -> list[Rule]:
         """Return the signatures that a target meets, after its disguises are undone."""
         found = _PLAIN.fullmatch(target) if len(target) < REQUEST_LONG else None
-        if found is not None and (not found[2] or _ODD_QUERY.search(found[2]) is None):
+        if found is not None and ("?" not in target or _ODD_TARGET.search(target) is None):
             return []
         return self._rules.matcher.match(plain(target))
 
@@ -119,11 +118,3 @@ class Judge:
         name = path.rpartition("/")[2]
         honest = name in self._rules.honest_though_missing
         return not honest and not name.endswith(self._rules.static)
-
-
-def _line_numbers(pattern: Any, lines: str) -> Iterator[int]:
-    number = at = 0
-    for found in pattern.finditer(lines):
-        number += lines.count("\n", at, found.start())
-        at = found.start()
-        yield number

@@ -156,8 +156,8 @@ PARSERS: dict[str, Parse] = {
 _OTHER = r"%(?:[89ABab][0-9A-Fa-f]|[Cc][2-9A-Fa-f]|[Dd][0-9A-Fa-f]|[Ee][1-9A-Fa-f]|[Ff]0|2[Cc])"
 _SAFE = r"[A-Za-z0-9_\-~,]"
 PLAIN_TARGET = (
-    rf"(/{_SAFE}*+(?:(?:[./]|{_OTHER}){_SAFE}++|{_OTHER})*+/?+)"
-    rf"(?:\?([A-Za-z0-9_.\-&=?,~]*+(?:{_OTHER}[A-Za-z0-9_.\-&=?,~]*+)*+))?"
+    rf"(/{_SAFE}{{0,99}}+(?:(?:[./]|{_OTHER}){_SAFE}{{1,99}}+|{_OTHER})*+/?+"
+    rf"(?:\?[A-Za-z0-9_.\-&=?,~]*+(?:{_OTHER}[A-Za-z0-9_.\-&=?,~]*+)*+)?)"
 )
 _HONEST_REQUEST = rf"(?:GET|HEAD) {PLAIN_TARGET} HTTP/(?:1\.[01]|[23](?:\.0)?)"
 _HONEST_COMBINED = (
@@ -175,13 +175,13 @@ def _sorted_out(honest: str) -> re.Pattern[str]:
     return re.compile(f"(?:({honest})|([^\n]*+))\n")
 
 
-# Groups: the honest line, its path, query, user agent; or, instead of all these, any other line.
+# Groups: the honest line, its target, its user agent; or, instead of all these, any other line.
 HONEST: dict[str, re.Pattern[str]] = {
     "own": _sorted_out(_HONEST_OWN),
     "combined": _sorted_out(_HONEST_COMBINED),
     "vhost_combined": _sorted_out(rf"[^\s\"]++ {_HONEST_COMBINED}"),
 }
-HONEST_STRIDE = 6
+HONEST_STRIDE = 5
 
 
 def sniff(lines: Sequence[str]) -> str:

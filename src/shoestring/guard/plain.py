@@ -19,6 +19,7 @@ _OVERLONG = (
     (re.compile(r"%(?:c0%ae|e0%80%ae|c0%2e|25c0%25ae)", re.IGNORECASE), "."),
     (re.compile(r"%(?:c0%af|e0%80%af|c1%9c|c0%2f|c0%5c)", re.IGNORECASE), "/"),
 )
+_ENTITY = re.compile(r"&(?:#|lt|gt|quot|amp|apos|colon|tab|newline|lpar|rpar|sol|excl|equals)")
 _ODD = re.compile(r"%(?:u|c[01]|e0|25c)", re.IGNORECASE)
 _COMMENT = re.compile(r"/\*!?\d*|\*/")
 _BLANKS = re.compile(r"[\s\x00-\x1f\x85\xa0]+")
@@ -40,7 +41,7 @@ def plain(text: str) -> str:
         if text == before:
             break
     text = text.replace("\x00", "").lower()
-    if "&" in text:
+    if "&" in text and _ENTITY.search(text) is not None:
         text = html.unescape(text).lower()
     if "/*" in text or "*/" in text:
         text = _COMMENT.sub(" ", text)

@@ -48,6 +48,9 @@ def _detected(found: Detected) -> Iterator[Figure]:
         count = found.attackers.get(name)
         holds = count is not None and count <= limit
         yield Figure(f"requests until the block: {name}", count, "", f"{limit} or less", holds)
+    missed = len(found.attacking_missed)
+    name = f"attackers of attack/ not blocked, of {found.attacking} in five logs"
+    yield Figure(name, missed, "", "0", missed == 0)
     innocents = len(found.innocents)
     yield Figure("innocents of benign/ blocked", innocents, "", "0", innocents == 0)
     share = 100 * found.reported / found.wanted

@@ -54,6 +54,7 @@ GREPPED = (
 RIVAL, RIVAL_LIBRARY = Path("build/fail2ban").resolve(), "usr/lib/python3/dist-packages"
 FAIL2BAN_LINES = 100_000
 ATTACKS = ("sqlmap", "gobuster", "ffuf")
+_CLIENT = re.compile(r"^(?:\[.*\[client )?(10\.99\.\d+\.\d+)", re.MULTILINE)
 INNOCENT_SCANNER = "91.236.75.25"
 
 
@@ -76,6 +77,8 @@ class Detected:
     """What the corpora came to."""
 
     attackers: dict[str, int | None] = field(default_factory=dict)
+    attacking: int = 0
+    attacking_missed: list[str] = field(default_factory=list)
     innocents: list[str] = field(default_factory=list)
     wanted: int = 0
     reported: int = 0
@@ -171,6 +174,10 @@ def detect(corpora: Path) -> Detected:
     """Read the corpora, each file by itself."""
     found = Detected()
     for path in sorted((corpora / "attack").glob("*.gz")):
+        clients = set(_CLIENT.findall("\n".join(_lines(path))))
+        blocked = {block.source for block in replay([path], Guard(), Allowed()).blocks}
+        found.attacking += len(clients)
+        found.attacking_missed += [f"{path.name} {client}" for client in clients - blocked]
         if "error" not in path.name:
             found.attackers[path.name.partition(".")[0]] = _requests_until_block(_lines(path))
     for path in sorted((corpora / "benign").glob("*.gz")):
