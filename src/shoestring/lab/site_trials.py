@@ -300,15 +300,19 @@ def _strike(lab: Lab, fault: str, victim: str, after_seconds: float) -> None:
 
 
 def _fill_up(host: Host, place: str) -> None:
-    """Leave a folder as it is, with no room for one more file: over it, a layer without any."""
+    """Leave a folder as it is, without room for one more file: a full layer lies over it."""
     layer = f"/run/full{place}"
-    host.run(["mkdir", "--parents", layer], check=False)
-    tmpfs = ["mount", "-t", "tmpfs", "-o", "size=4k,nr_inodes=5", "tmpfs"]
-    host.run([*tmpfs, layer], check=False)
-    host.run(["mkdir", f"{layer}/upper", f"{layer}/work"], check=False)
-    host.run(["chown", "--reference", place, f"{layer}/upper"], check=False)
+    host.run(["mkdir", "--parents", layer])
+    host.run(["mount", "-t", "tmpfs", "-o", "size=64k,nr_inodes=16", "tmpfs", layer])
+    host.run(["mkdir", f"{layer}/upper", f"{layer}/work"])
+    host.run(["chown", "--reference", place, f"{layer}/upper"])
     options = f"lowerdir={place},upperdir={layer}/upper,workdir={layer}/work"
-    host.run(["mount", "-t", "overlay", "-o", options, "overlay", place], check=False)
+    host.run(["mount", "-t", "overlay", "-o", options, "overlay", place])
+    files = [f"{layer}/{number}" for number in range(16)]
+    host.run(["touch", *files], check=False)  # as many as there is room for
+    full = host.run(["touch", f"{place}/room"], check=False).code != 0
+    if not full:
+        raise LabError(f"{place} on {host.node} still has room")
 
 
 def _serves(host: Host) -> bool:
