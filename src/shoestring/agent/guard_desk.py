@@ -11,7 +11,7 @@ import logging
 import re
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import datetime
 from pathlib import Path
@@ -58,7 +58,7 @@ class GuardDesk:
     """Reads, judges, blocks."""
 
     def __init__(
-        self, config: Config, node: str, state: Path, logs: Iterable[Path], tell: Tell
+        self, config: Config, node: str, state: Path, logs: Sequence[Path], tell: Tell
     ) -> None:
         assert config.guard is not None
         self._config, self._settings, self._node = config, config.guard, node
@@ -83,7 +83,7 @@ class GuardDesk:
             Tail(path, positions.get(str(path)), from_end=True)
             for path in dict.fromkeys((*logs, *map(Path, self._settings.logs)))
         ]
-        self._formats: dict[str, str] = {}
+        self._formats = {str(p): "error" if p.name == "error.log" else "own" for p in logs}
         self._pending: list[Block] = []
         self._at: dict[str, float] = {}
         self._dirty = False
@@ -148,8 +148,13 @@ class GuardDesk:
             return builtin()
 
     def _parse_configured(self) -> None:
-        if self._settings.log_format:
-            PARSERS[CONFIGURED] = compile_format(self._settings.log_format)
+        """Make the parser of log_format; one that is refused is told, and its logs are not read."""
+        PARSERS[CONFIGURED] = lambda _line: None
+        try:
+            if self._settings.log_format:
+                PARSERS[CONFIGURED] = compile_format(self._settings.log_format)
+        except UsageError as error:
+            self._lasting.append(f"{error}: {error.hint}")
 
     def _suspect(self, name: str, source: Source, at: float) -> bool:
         """Judge a source at its limit; a log that lags or lies about time is judged as of now."""

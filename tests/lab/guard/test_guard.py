@@ -14,6 +14,8 @@ from shoestring.lab.place import GATEWAY
 
 pytestmark = pytest.mark.lab
 SECONDS = 2.0
+APPLY_SECONDS = 20.0
+STATE = "/var/lib/shoestring-guard"
 RESTART_SECONDS = 5.0  # the agent asks a guard that was away once a second
 LOG = "/var/log/apache2/shoestring-guard.log"
 
@@ -167,3 +169,49 @@ def test_a_forged_log_blocks_nobody_else(pair: Lab, alpha: Host, beta: Host):
         blocked_on_both(one, alpha, beta)
     for host in (alpha, beta):
         assert f"{victim} is not blocked, and has not been" in guard(host, "why", victim)
+
+
+def test_lists_and_logs_of_ones_own(pair: Lab, alpha: Host, beta: Host):
+    more = """mode = "block"
+block_files = ["/etc/shoestring/bad.txt"]
+logs = ["/var/log/apache2/other_vhosts_access.log"]
+log_format = "vhost_combined"
+"""
+    for host in (alpha, beta):
+        place = host.place.root(host.node) / "etc/shoestring/bad.txt"
+        place.write_text("# known\n198.51.100.221  # since 2024\nnonsense\n")
+        place.chmod(0o644)
+    pair_toml = alpha.place.root("alpha") / "etc/shoestring/pair.toml"
+    before = pair_toml.read_text()
+    with attacker(pair, "198.51.100.221") as listed:
+        assert listed.ask("/")
+        try:
+            pair_toml.write_text(before.replace('mode = "block"\n', more))
+            alpha.run(["shoestring", "apply", "--yes"], timeout_seconds=120)
+            blocked_on_both(listed, alpha, beta, APPLY_SECONDS)
+            assert not listed.ask("/")
+            said = guard(beta)
+            assert "✓ /var/log/apache2/other_vhosts_access.log" in said
+            assert "'nonsense' is no network" in said
+        finally:
+            pair_toml.write_text(before)
+            alpha.run(["shoestring", "apply", "--yes"], timeout_seconds=120)
+        wait_until(lambda: not listed.is_blocked_on(alpha), APPLY_SECONDS, "off the list again")
+
+
+def test_a_disk_that_refuses_stops_no_block_and_is_told(pair: Lab, alpha: Host, beta: Host):
+    with attacker(pair, "198.51.100.223") as one:
+        alpha.run(["chown", "root:root", STATE])
+        try:
+            one.attack()
+            blocked_on_both(one, alpha, beta)
+            wait_until(lambda: "GRD-904" in codes(alpha), 10, "it is told")
+        finally:
+            alpha.run(["chown", "shoestring-guard:", STATE])
+        wait_until(lambda: one.address in stored(alpha), 5, "it is kept, now")
+        wait_until(lambda: "GRD-904" not in codes(alpha), 20, "it is told no longer")
+
+
+def codes(host: Host) -> set[str]:
+    problems = host.status().get("problems", [])
+    return {str(p["code"]) for p in problems} if isinstance(problems, list) else set()
