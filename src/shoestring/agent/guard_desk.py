@@ -71,6 +71,7 @@ class GuardDesk:
         self._kernel = Kernel()
         self._crawlers = crawlers.Crawlers()
         self._lasting: list[str] = []
+        self._file_troubles: list[str] = []
         self._parse_configured()
         self._engine = Engine(
             self._suspect,
@@ -229,10 +230,11 @@ class GuardDesk:
 
     def _read_files(self) -> None:
         now, found = time.time(), []
+        self._file_troubles = []
         for path in self._settings.block_files:
             networks, wrong = read_networks(path)
             if wrong:
-                self._trouble(wrong)
+                self._file_troubles.append(wrong)
             until = now + verdicts.FOREVER_SECONDS
             found += [Block(str(n), now, until, now, path, self._node, by=path) for n in networks]
         changed = {b.source for b in found} != {b.source for b in self._from_outside}
@@ -351,7 +353,7 @@ class GuardDesk:
             unread=counts.unread + counts.without_address,
             behind_bytes=sum(tail.behind_bytes for tail in self._tails),
             logs={str(t.path): _state(t) for t in self._tails},
-            troubles=tuple([*self._lasting, *troubles, *self._troubles][:8]),
+            troubles=tuple([*self._lasting, *self._file_troubles, *troubles, *self._troubles][:8]),
             capped=self._is_capped(now),
             observe_left_seconds=max(0.0, left) if self._settings.mode == "auto" else 0.0,
         )
