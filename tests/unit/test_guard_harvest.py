@@ -11,7 +11,7 @@ import pytest
 from shoestring.config.slices import Guard
 from shoestring.core.errors import UsageError
 from shoestring.guard.decide import Allowed
-from shoestring.guard.harvest import LINE_MAX, Tail
+from shoestring.guard.harvest import CHUNK_BYTES, CHUNKS_MAX, LINE_MAX, Tail
 from shoestring.guard.replay import replay
 
 
@@ -135,6 +135,22 @@ def test_a_line_without_end_is_cut_and_the_next_one_is_read(log: Path):
     write(log, "y" * (2 * LINE_MAX) + "\nnext\n")
     assert lines(tail)[-1] == "next"
     assert tail.cut >= 1
+
+
+def test_a_log_that_grows_faster_than_it_is_read_waits_and_is_not_left_when_it_is_rotated(
+    log: Path,
+):
+    line = "x" * 1023 + "\n"
+    log.write_text(line * ((CHUNKS_MAX + 4) * CHUNK_BYTES // len(line)))
+    tail = Tail(log)
+    first = sum(len(text) for text in tail.read())
+    assert first <= CHUNKS_MAX * CHUNK_BYTES
+    assert tail.behind_bytes > 0
+    log.rename(f"{log}.1")
+    log.write_text("next\n")
+    rest = "".join(tail.read())
+    assert first + len(rest) == (CHUNKS_MAX + 4) * CHUNK_BYTES + len("next\n")
+    assert rest.endswith("next\n")
 
 
 def test_bytes_that_are_no_text_pass(log: Path):

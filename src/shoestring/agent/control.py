@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import socket
+import struct
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Annotated, TypeVar
 
@@ -205,6 +207,14 @@ class ControlServer:
         word = parsed(PeerWord, await body_of(request))
         answer = await self._ask_peer(word.verb, word.body, PEER_ANSWER_SECONDS)
         return web.json_response(dict(answer))
+
+
+def uid_of(request: web.Request) -> int:
+    """Return who asks over a unix socket (unix(7), SO_PEERCRED); -1 if that cannot be known."""
+    sock = request.transport.get_extra_info("socket") if request.transport else None
+    data = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12) if sock else b"\xff" * 12
+    uid: int = struct.unpack("iii", data)[1]
+    return uid
 
 
 async def body_of(request: web.Request) -> object:

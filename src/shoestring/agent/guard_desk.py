@@ -162,10 +162,8 @@ class GuardDesk:
         now = time.time()
         suspect = Suspect(name, source.score, dict(source.families), tuple(source.evidence), now)
         before = self.blocks.get(name)
-        if before is not None and not before.lifted and before.until > now:
-            return False
-        if before is not None and before.lifted and before.until > now:
-            return False
+        if before is not None and before.until > now:
+            return False  # blocked already, or allowed by an operator's word
         if self._is_crawler(name, source):
             source.score = source.slow = 0.0
             return False

@@ -9,8 +9,6 @@ import asyncio
 import contextlib
 import logging
 import signal
-import socket
-import struct
 import sys
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -20,7 +18,7 @@ from typing import Annotated, Any, TypeVar
 from aiohttp import web
 from pydantic import Field, TypeAdapter
 
-from shoestring.agent.control import StrictWord, as_json, body_of, parsed
+from shoestring.agent.control import StrictWord, as_json, body_of, parsed, uid_of
 from shoestring.agent.guard_desk import GuardDesk
 from shoestring.config.load import in_force, load
 from shoestring.config.model import Config
@@ -105,9 +103,7 @@ class GuardServer:
     async def _for_root(
         self, request: web.Request, handler: Callable[[web.Request], Any]
     ) -> web.StreamResponse:
-        sock = request.transport.get_extra_info("socket") if request.transport else None
-        data = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12) if sock else b"\xff" * 12
-        if struct.unpack("iii", data)[1] != 0:
+        if uid_of(request) != 0:
             raise UsageError("this is for root")
         response: web.StreamResponse = await handler(request)
         return response

@@ -14,8 +14,6 @@ import logging
 import os
 import pwd
 import signal
-import socket
-import struct
 import sys
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -25,7 +23,7 @@ from typing import Any
 
 from aiohttp import web
 
-from shoestring.agent.control import as_json, body_of, parsed
+from shoestring.agent.control import as_json, body_of, parsed, uid_of
 from shoestring.agent.site_address import LiveAddress
 from shoestring.agent.site_keys import KeyRing
 from shoestring.agent.site_sharing import SharingDesk, ask_other
@@ -118,9 +116,7 @@ class SiteServer:
         self, request: web.Request, handler: Callable[[web.Request], Any]
     ) -> web.StreamResponse:
         """Let the user of the repository do what its own programs need, and root everything."""
-        sock = request.transport.get_extra_info("socket") if request.transport else None
-        data = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12) if sock else b"\xff" * 12
-        uid = struct.unpack("iii", data)[1]
+        uid = uid_of(request)
         free = request.path in ("/push", "/signed", "/promote", "/rollback", "/overview")
         if uid not in self._allowed or (uid != 0 and not free):
             raise UsageError("this is for root")
