@@ -11,15 +11,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shoestring.config.load import parse
 from shoestring.config.slices import Guard
 from shoestring.core.errors import UsageError
 from shoestring.core.guard import Block, EvidenceSeen
 from shoestring.guard import render
 from shoestring.guard.blocks import (
     LONGER_SECONDS,
+    SKEW_SECONDS,
     BlockList,
     evidence_text,
     from_text,
+    settled,
     to_text,
     with_evidence,
 )
@@ -33,7 +36,10 @@ from shoestring.guard.decide import (
     neighbours,
     network_of,
 )
+from shoestring.guard.denials import Denials, addresses_of
 from shoestring.guard.sources import Evidence
+from shoestring.lab.labs import pair_toml
+from shoestring.system.sockets import BC_D_COND, BC_JMP, bytecode
 
 NOW = 1_000_000.0
 EVIDENCE = Evidence("sql-injection", "SQL where a value should be", 40, NOW, "access.log", "a line")
@@ -182,3 +188,64 @@ def test_what_goes_to_the_kernel():
     assert "nets4 { 198.51.100.0/24 timeout 601s }" in text
     assert render.add(blocks, NOW + 700) == ""
     assert "priority -310" in render.table([network_of("192.0.2.0/24")], [80])
+
+
+def test_a_word_of_a_clock_that_was_years_ahead_lasts_no_longer_than_it_was_meant_to():
+    ahead = replace(ONE, began=NOW + 1e9, until=NOW + 1e9 + 600, changed=NOW + 1e9)
+    list_ = BlockList([ahead, replace(ONE, source="203.0.113.10")])
+    assert [block.source for block in list_.settle(NOW)] == [ONE.source]
+    assert not list_.settle(NOW)
+    found = list_.get(ONE.source)
+    assert found is not None
+    assert (found.began, found.until, found.changed) == (NOW, NOW + 600, NOW)
+    assert list_.put(replace(found, lifted=True, changed=NOW + 1)), "an operator's word is newer"
+
+
+def test_a_peer_whose_clock_is_a_minute_ahead_is_taken_at_its_word():
+    near = replace(ONE, began=NOW + 60, until=NOW + 660, changed=NOW + SKEW_SECONDS)
+    assert settled(near, NOW) == near
+
+
+def test_blocks_that_a_clock_ahead_has_counted_do_not_use_up_the_limit():
+    memory = replace(MEMORY, new_blocks=(NOW + 1e9,) * 600)
+    verdict = decide(Guard(mode="block"), memory, Allowed(), None, SUSPECT)
+    assert verdict.enforced
+    assert verdict.memory.new_blocks == (NOW,)
+
+
+def test_behind_a_proxy_apache_refuses_addresses(tmp_path):
+    six = EvidenceSeen("r", "x", 40, NOW, "guard.log", "2001:db8:0:1::5\t198.51.100.1\trest")
+    other = replace(six, line="2001:db8:0:2::5\trest")
+    wide = replace(ONE, source="2001:db8:0:1::/64", evidence=(six, other))
+    assert list(addresses_of([ONE, wide])) == [ONE.source, "2001:db8:0:1::5"]
+    (tmp_path / "192.0.2.1").touch()
+    denials = Denials(tmp_path)
+    denials.keep(addresses_of([ONE, wide]))
+    assert {path.name for path in tmp_path.iterdir()} == {ONE.source, "2001:db8:0:1::5"}
+    denials.keep([])
+    assert not list(tmp_path.iterdir())
+
+
+def test_apache_believes_the_proxies_that_are_named_and_no_others():
+    assert "RemoteIP" not in render.apache_conf(Guard())
+    text = render.apache_conf(Guard.model_validate({"proxies": ["192.0.2.0/28"]}))
+    assert "RemoteIPInternalProxy 192.0.2.0/28\n" in text
+    assert "-e '/run/shoestring-guard/denied/%{REMOTE_ADDR}'" in text
+
+
+def test_the_filter_of_connections_accepts_at_its_end_and_refuses_beyond_it():
+    program = bytecode([ip_network("203.0.113.9"), ip_network("2001:db8::/64")])
+    four, six = 4 + 8 + 4, 4 + 8 + 16
+    assert len(program) == four + 4 + six + 4
+    assert program[:4] == bytes([BC_D_COND, four, four + 4, 0])
+    assert program[four : four + 4] == bytes([BC_JMP, 4, len(program) - four, 0])
+    last = program[four + 4 :]
+    assert last[:4] == bytes([BC_D_COND, six, len(last) + 4, 0])
+    assert last[5] == 64
+    assert last[six:] == bytes([BC_JMP, 4, 4, 0])
+
+
+def test_a_log_format_that_cannot_be_guarded_is_refused_before_anything_is_applied():
+    config = parse(pair_toml() + "[guard]\nlog_format = '%{X-Forwarded-For}i %t \"%r\" %>s'\n")
+    with pytest.raises(UsageError, match="X-Forwarded-For, which a client may write"):
+        list(render.render(config))

@@ -5,8 +5,6 @@ One thread does all of it; what others ask for is put to it as a call between tw
 
 from __future__ import annotations
 
-import contextlib
-import json
 import logging
 import re
 import time
@@ -16,36 +14,33 @@ from dataclasses import asdict, replace
 from datetime import datetime
 from pathlib import Path
 
+from shoestring.agent.guard_lists import GuardLists
+from shoestring.agent.guard_store import GuardStore
 from shoestring.config.model import Config
 from shoestring.core.errors import EngineError, ShoestringError, UsageError
-from shoestring.core.guard import Block, EvidenceSeen, GuardSeen
+from shoestring.core.guard import GUARD_DENIED, Block, EvidenceSeen, GuardSeen, Held
 from shoestring.guard import crawlers
 from shoestring.guard import decide as verdicts
 from shoestring.guard.act import Kernel, cut_connections
-from shoestring.guard.blocks import (
-    BlockList,
-    evidence_text,
-    from_text,
-    to_text,
-    with_evidence,
-)
-from shoestring.guard.decide import Allowed, GuardMemory, Suspect, name_of, network_of
+from shoestring.guard.blocks import BlockList, settled
+from shoestring.guard.decide import Suspect, name_of
+from shoestring.guard.denials import Denials, addresses_of
 from shoestring.guard.engine import Engine
 from shoestring.guard.formats import compile_format
-from shoestring.guard.harvest import Position, Tail
+from shoestring.guard.harvest import Tail
 from shoestring.guard.lines import PARSERS, sniff
 from shoestring.guard.rules import Rules, builtin, with_own
-from shoestring.guard.sources import Evidence, Source
-from shoestring.guard.watchers import allowed, read_networks
-from shoestring.system.files import read_bounded, write_atomic
+from shoestring.guard.sources import EVIDENCE_MAX, Evidence, Source
+from shoestring.system.files import read_bounded
 
 LOG = logging.getLogger("shoestring-guard")
-STATE_MAX = 512 * 1024 * 1024
 SAVE_SECONDS = 1.0
 ALLOWED_SECONDS = 10.0
 FILES_SECONDS = 60.0
 WHOLE_SECONDS = 2.0
 WOULD_MAX = 10_000
+CROWDS_SECONDS = 5.0
+PAGE_KEPT = 100
 WATCHED = 50
 TOP = 20
 LISTED = 10_000
@@ -62,16 +57,18 @@ class GuardDesk:
     ) -> None:
         assert config.guard is not None
         self._config, self._settings, self._node = config, config.guard, node
-        self._state, self._tell = state, tell
-        self._memory = self._load_memory()
-        self.blocks = BlockList(self._load_blocks())
+        self._store, self._tell = GuardStore(state), tell
+        self._memory = self._store.memory()
+        self.blocks = BlockList(self._store.blocks())
+        self.blocks.settle(time.time())
         self.would: dict[str, Block] = {}
-        self._allowed, self._troubles = self._who_is_allowed()
-        self._from_outside: list[Block] = []
+        self._lists = GuardLists(config, node)
+        self._lists.refresh_allowed(self.blocks.all(), time.time())
+        self._troubles: list[str] = []
         self._kernel = Kernel()
+        self._denials = Denials(Path(GUARD_DENIED)) if self._settings.proxies else None
         self._crawlers = crawlers.Crawlers()
         self._lasting: list[str] = []
-        self._file_troubles: list[str] = []
         self._parse_configured()
         self._engine = Engine(
             self._suspect,
@@ -79,7 +76,7 @@ class GuardDesk:
             traps=frozenset(self._settings.traps),
             flood_a_minute=self._settings.flood_a_minute,
         )
-        positions = self._load_positions()
+        positions = self._store.positions()
         self._tails = [
             Tail(path, positions.get(str(path)), from_end=True)
             for path in dict.fromkeys((*logs, *map(Path, self._settings.logs)))
@@ -88,6 +85,7 @@ class GuardDesk:
         self._pending: list[Block] = []
         self._at: dict[str, float] = {}
         self._dirty = False
+        self._besieged: set[str] = set()
 
     # --- the loop
 
@@ -112,6 +110,8 @@ class GuardDesk:
             ("allowed", ALLOWED_SECONDS, self._refresh_allowed),
             ("files", FILES_SECONDS, self._read_files),
             ("whole", WHOLE_SECONDS, self._keep_whole),
+            ("crowds", CROWDS_SECONDS, self._tell_crowds),
+            ("settle", FILES_SECONDS, self._settle),
             ("save", SAVE_SECONDS, self.save),
         ):
             if time.monotonic() - self._at.get(name, 0.0) >= seconds:
@@ -160,18 +160,22 @@ class GuardDesk:
     def _suspect(self, name: str, source: Source, at: float) -> bool:
         """Judge a source at its limit; a log that lags or lies about time is judged as of now."""
         now = time.time()
-        suspect = Suspect(name, source.score, dict(source.families), tuple(source.evidence), now)
+        score = source.score + source.heard
+        suspect = Suspect(name, score, dict(source.families), tuple(source.evidence), now)
         before = self.blocks.get(name)
         if before is not None and before.until > now:
+            self._seen_again(before, source)
             return False  # blocked already, or allowed by an operator's word
         if self._is_crawler(name, source):
-            source.score = source.slow = 0.0
+            source.forgive()
             return False
-        verdict = verdicts.decide(self._settings, self._memory, self._allowed, before, suspect)
+        verdict = verdicts.decide(
+            self._settings, self._memory, self._lists.allowed, before, suspect
+        )
         self._memory = verdict.memory
         if verdict.block is None:
             return False
-        source.score = source.slow = 0.0
+        source.forgive()
         block = replace(verdict.block, node=self._node)
         if not verdict.enforced:
             self._would(block, verdict.why)
@@ -182,6 +186,13 @@ class GuardDesk:
         self._dirty = True
         self._tell("GRD-901", {"source": name, "length": _words(block), "reason": block.reason})
         return False
+
+    def _seen_again(self, before: Block, source: Source) -> None:
+        """Note a further address of an IPv6 network that is blocked: Apache refuses addresses."""
+        if self._denials is not None and not before.lifted:
+            evidence = (*before.evidence, *map(_evidence, source.evidence))[-EVIDENCE_MAX:]
+            self._pending.append(self.blocks.amend(replace(before, evidence=evidence)))
+            source.forgive()
 
     def _is_crawler(self, name: str, source: Source) -> bool:
         """Tell whether this is a search engine that does nothing but follow dead links."""
@@ -198,6 +209,8 @@ class GuardDesk:
         self.would[block.source] = block
 
     def _enforce(self) -> None:
+        if self._pending:
+            self._deny()
         pending, self._pending = self._pending, []
         if not pending or self._memory.off:
             return
@@ -207,40 +220,32 @@ class GuardDesk:
             self._make_table()
         cut_connections([block.source for block in pending])
 
+    def _tell_crowds(self) -> None:
+        """Tell once of each page at which many sources guess passwords."""
+        pages = self._engine.crowd.besieged()
+        for page in pages.keys() - self._besieged:
+            self._tell("GRD-907", {"page": page[:PAGE_KEPT], "sources": str(pages[page])})
+        self._besieged = set(pages)
+
     # --- what is due now and then
 
     def _refresh_allowed(self) -> None:
-        before = self._allowed
-        self._allowed, self._troubles = self._who_is_allowed()
-        if self._allowed.networks.keys() != before.networks.keys():
+        self._troubles = []
+        if self._lists.refresh_allowed(self.blocks.all(), time.time()):
             self._make_table()
-
-    def _who_is_allowed(self) -> tuple[Allowed, list[str]]:
-        """Return who is never blocked: by pair.toml, by what is so now, by an operator's word."""
-        found, troubles = allowed(self._config)
-        now = time.time()
-        said = {
-            network_of(b.source): f"{b.reason} (until {_clock(b.until)})"
-            for b in self.blocks.all()
-            if b.lifted and b.until > now
-        }
-        return Allowed({**found.networks, **said}), troubles
 
     def _read_files(self) -> None:
-        now, found = time.time(), []
-        self._file_troubles = []
-        for path in self._settings.block_files:
-            networks, wrong = read_networks(path)
-            if wrong:
-                self._file_troubles.append(wrong)
-            until = now + verdicts.FOREVER_SECONDS
-            found += [Block(str(n), now, until, now, path, self._node, by=path) for n in networks]
-        changed = {b.source for b in found} != {b.source for b in self._from_outside}
-        self._from_outside = found
-        if changed and "files" in self._at:
+        if self._lists.read_files(time.time()) and "files" in self._at:
             self._make_table()
 
+    def _deny(self) -> None:
+        """Have Apache refuse who is blocked and comes by way of a proxy."""
+        if self._denials is not None:
+            active = [] if self._memory.off else self.blocks.active(time.time())
+            self._denials.keep(addresses_of(active))
+
     def _keep_whole(self) -> None:
+        self._deny()
         if not self._memory.off and not self._kernel.is_whole():
             LOG.warning("the table of blocks is not as it was made: made anew")
             self._make_table()
@@ -250,8 +255,8 @@ class GuardDesk:
             self._kernel.remove()
             return
         now = time.time()
-        blocks = [*self.blocks.active(now), *self._from_outside]
-        self._kernel.make(list(self._allowed.networks), self._settings.ports, blocks, now)
+        blocks = [*self.blocks.active(now), *self._lists.from_outside]
+        self._kernel.make(list(self._lists.allowed.networks), self._settings.ports, blocks, now)
 
     def _trouble(self, why: str) -> None:
         if why not in self._troubles:
@@ -263,25 +268,31 @@ class GuardDesk:
         """Take all blocks out of the kernel at once, or put them in again; raises EngineError."""
         self._memory = replace(self._memory, off=off)
         self._make_table()
+        self._deny()
         self.save()
 
     def block(self, source: str, seconds: float, reason: str) -> Block:
         """Block by an operator's word; raises UsageError for whoever is never blocked."""
         name, now = name_of(source), time.time()
-        if why := self._allowed.why(name):
+        if why := self._lists.allowed.why(name):
             raise UsageError(f"{name} is never blocked: {why}", hint="shoestring guard allow")
-        block = Block(name, now, now + seconds, now, reason, self._node, by="operator")
-        self.merge([block])
-        return block
+        return self._say(Block(name, now, now + seconds, now, reason, self._node, by="operator"))
+
+    def _say(self, word: Block) -> Block:
+        """Take over an operator's word: it is newer than any before, whatever a clock said then."""
+        old = self.blocks.get(word.source)
+        if old is not None:
+            changed = max(word.changed, old.changed + 0.001)
+            word = replace(word, changed=changed, times=old.times)
+        self.merge([word])
+        return word
 
     def unblock(self, source: str, reason: str) -> Block:
         """Lift a block by an operator's word, on both nodes."""
         name, now = name_of(source), time.time()
-        old = self.blocks.get(name)
-        block = Block(name, now, now, now, reason, self._node, by="operator", lifted=True)
-        if old is not None:
-            block = replace(block, times=old.times)
-        self.merge([block])
+        block = self._say(
+            Block(name, now, now, now, reason, self._node, by="operator", lifted=True)
+        )
         self._engine.sources.drop(name)
         self._tell("GRD-903", {"source": name, "reason": reason})
         return block
@@ -289,24 +300,52 @@ class GuardDesk:
     def allow(self, source: str, seconds: float, reason: str) -> Block:
         """Have a source, or a network, never be blocked for a time, on both nodes."""
         name, now = name_of(source), time.time()
-        word = Block(name, now, now + seconds, now, reason, self._node, by="operator", lifted=True)
-        self.merge([word])
+        until = now + seconds
+        word = self._say(
+            Block(name, now, until, now, reason, self._node, by="operator", lifted=True)
+        )
         self._engine.sources.drop(name)
         self._tell("GRD-903", {"source": name, "reason": reason})
         return word
 
     def who_is_allowed(self) -> Mapping[str, str]:
         """Return the networks that are never blocked, with the reasons."""
-        return {str(network): reason for network, reason in self._allowed.networks.items()}
+        return self._lists.reasons()
+
+    def hear(self, held: Iterable[Held]) -> None:
+        """Take over what the other node holds against sources that are not blocked yet."""
+        now = time.time()
+        for each in held:
+            if _is_name(each.source) and self._decided_until(each.source) < now:
+                self._engine.hear(each, now)
+        self._enforce()
+
+    def _decided_until(self, source: str) -> float:
+        """Return until when a source is blocked or allowed; 0 if it is neither."""
+        block = self.blocks.get(source)
+        return block.until if block is not None else 0.0
+
+    @property
+    def has_to_tell(self) -> bool:
+        """Tell whether there is something for `to_tell`."""
+        return self._engine.has_to_tell
+
+    def to_tell(self, count: int) -> list[Held]:
+        """Return what the other node should know of sources that are not blocked yet."""
+        return self._engine.to_tell(time.time(), count)
 
     def merge(self, words: Iterable[Block]) -> int:
         """Take words over, of the other node or of an operator; return how many were news."""
-        news = [word for word in words if _is_sound(word) and self.blocks.put(word)]
-        self._pending += [b for b in news if not b.lifted and not self._allowed.why(b.source)]
+        now = time.time()
+        sound = (settled(word, now) for word in words if _is_name(word.source))
+        news = [word for word in sound if self.blocks.put(word)]
+        allowed = self._lists.allowed
+        self._pending += [b for b in news if not b.lifted and not allowed.why(b.source)]
         lifted = [b.source for b in news if b.lifted]
         if lifted and not self._memory.off:
             self._kernel.unblock(lifted)
-        if any(b.until > time.time() for b in news if b.lifted):
+            self._deny()
+        if any(b.until > now for b in news if b.lifted):
             self._refresh_allowed()
         self._dirty = self._dirty or bool(news)
         self._enforce()
@@ -322,7 +361,7 @@ class GuardDesk:
             evidence += [_evidence(e) for e in held.evidence]
         return {
             "source": name,
-            "allowed": self._allowed.why(name),
+            "allowed": self._lists.allowed.why(name),
             "block": asdict(replace(block, evidence=())) if block is not None else None,
             "blocked": block is not None
             and not block.lifted
@@ -344,20 +383,20 @@ class GuardDesk:
         left = self._memory.first_wall + 3600 * self._settings.observe_hours - now
         return GuardSeen(
             mode=mode,
-            blocked=len(self.blocks.active(now)) + len(self._from_outside),
+            blocked=len(self.blocks.active(now)) + len(self._lists.from_outside),
             would_block=len(self.would),
             sources=len(self._engine.sources),
             lines=counts.lines,
             unread=counts.unread + counts.without_address,
             behind_bytes=sum(tail.behind_bytes for tail in self._tails),
             logs={str(t.path): _state(t) for t in self._tails},
-            troubles=tuple([*self._lasting, *self._file_troubles, *troubles, *self._troubles][:8]),
+            troubles=tuple([*self._lasting, *self._lists.troubles, *troubles, *self._troubles][:8]),
             capped=self._is_capped(now),
             observe_left_seconds=max(0.0, left) if self._settings.mode == "auto" else 0.0,
         )
 
     def _is_capped(self, now: float) -> bool:
-        lately = [at for at in self._memory.new_blocks if at > now - verdicts.HOUR]
+        lately = verdicts.new_lately(self._memory, now)
         return len(lately) >= self._settings.blocks_an_hour_max
 
     def overview(self) -> Mapping[str, object]:
@@ -387,56 +426,30 @@ class GuardDesk:
 
     def save(self) -> None:
         """Keep blocks, positions and memory; raises OSError."""
+        now = time.time()
+        if self._memory.first_wall > now:  # the clock was ahead when the guard first ran
+            self._memory = replace(self._memory, first_wall=now)
         if self._dirty:
-            self.blocks.forget(time.time())
-            blocks = self.blocks.all()
-            write_atomic(self._state / "blocks.tsv", to_text(blocks))
-            write_atomic(self._state / "evidence.json", evidence_text(blocks), durable=False)
+            self.blocks.forget(now)
+            self._store.keep_blocks(self.blocks.all())
             self._dirty = False
-        positions = {str(t.path): asdict(t.position) for t in self._tails if t.position is not None}
-        document = {"memory": asdict(self._memory), "positions": positions}
-        write_atomic(self._state / "guard.json", json.dumps(document), durable=False)
+        positions = {str(t.path): t.position for t in self._tails if t.position is not None}
+        self._store.keep(self._memory, positions)
 
-    def _document(self) -> Mapping[str, Mapping[str, object]]:
-        with contextlib.suppress(OSError, ValueError):
-            found = json.loads(read_bounded(self._state / "guard.json") or "{}")
-            if isinstance(found, dict):
-                return found
-        return {}
-
-    def _load_memory(self) -> GuardMemory:
-        found = self._document().get("memory", {})
-        try:
-            lately = tuple(float(at) for at in found.get("new_blocks", ()))  # type: ignore[attr-defined]
-            return GuardMemory(float(found["first_wall"]), bool(found["off"]), lately)  # type: ignore[arg-type]
-        except (KeyError, TypeError, ValueError):
-            return GuardMemory(first_wall=time.time())
-
-    def _load_positions(self) -> Mapping[str, Position]:
-        found = self._document().get("positions", {})
-        with contextlib.suppress(TypeError):
-            return {path: Position(**each) for path, each in found.items()}  # type: ignore[arg-type]
-        return {}
-
-    def _load_blocks(self) -> list[Block]:
-        with contextlib.suppress(OSError):
-            blocks, bad = from_text(read_bounded(self._state / "blocks.tsv", STATE_MAX) or "")
-            if bad:
-                LOG.warning("%d blocks on the disk could not be read", bad)
-            return with_evidence(
-                blocks, read_bounded(self._state / "evidence.json", STATE_MAX) or ""
-            )
-        return []
+    def _settle(self) -> None:
+        """Set right what a clock far ahead has said; the kernel's own times go on as they were."""
+        if self.blocks.settle(time.time()):
+            self._dirty = True
 
 
 def _state(tail: Tail) -> str:
     return tail.trouble or ("not there yet" if tail.absent else "read")
 
 
-def _is_sound(word: Block) -> bool:
-    """Tell whether a word names its source as we do: it becomes text that nftables reads."""
+def _is_name(source: str) -> bool:
+    """Tell whether a source is named as we do: it becomes text that nftables reads."""
     try:
-        return name_of(word.source) == word.source
+        return name_of(source) == source
     except UsageError:
         return False
 

@@ -81,8 +81,9 @@ class GuardPart:
                 if not peer_is_there:
                     await asyncio.sleep(AGAIN_SECONDS)
                     continue
-                if found["blocks"]:
-                    await self._ask_peer(MERGE_VERB, {"blocks": found["blocks"]}, ANSWER_SECONDS)
+                if found["blocks"] or found["held"]:
+                    news = {"blocks": found["blocks"], "held": found["held"]}
+                    await self._ask_peer(MERGE_VERB, news, ANSWER_SECONDS)
                 since, anew = int(found["end"]), False
             except (EngineError, PeerError, KeyError, ValueError):
                 since, anew = 0, True  # a guard that was started again counts from the beginning

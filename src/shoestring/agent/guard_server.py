@@ -12,7 +12,8 @@ import signal
 import sys
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 from aiohttp import web
@@ -23,8 +24,9 @@ from shoestring.agent.guard_desk import GuardDesk
 from shoestring.config.load import in_force, load
 from shoestring.config.model import Config
 from shoestring.core.errors import ShoestringError, UsageError
-from shoestring.core.guard import Block
+from shoestring.core.guard import GUARD_DENIED, Block, Held
 from shoestring.guard.act import Kernel
+from shoestring.guard.denials import Denials
 from shoestring.system.netlink import Netlink, once
 from shoestring.system.places import (
     GUARD_LOGS,
@@ -43,7 +45,17 @@ PAGE = 500
 TOLD_MAX = 1000
 REQUEST_MAX = 4 * 1024 * 1024
 T = TypeVar("T")
-BLOCKS: TypeAdapter[list[Block]] = TypeAdapter(list[Block])
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """What the other node says: words about sources, and what it holds against others."""
+
+    blocks: list[Block]
+    held: list[Held] = field(default_factory=list)
+
+
+NEWS: TypeAdapter[News] = TypeAdapter(News)
 
 
 class BlockWord(StrictWord):
@@ -121,7 +133,8 @@ class GuardServer:
                 before = self._desk.blocks.sequence
                 await self._call(self._desk.look)
                 notify("WATCHDOG=1")
-                if self._desk.blocks.sequence != before or self._told:
+                news = self._desk.blocks.sequence != before or self._desk.has_to_tell
+                if news or self._told:
                     self._news.set()
                 await asyncio.sleep(LOOK_SECONDS)
         finally:
@@ -147,26 +160,37 @@ class GuardServer:
         since = 0 if word.anew else word.since
         if word.anew:
             await self._call(self._desk.blocks.number)
-        blocks, end = await self._call(lambda: self._desk.blocks.since(since, PAGE))
-        if not blocks and not self._told and word.wait:
+        blocks, end, held = await self._call(lambda: self._after(since, tell=word.wait))
+        if not blocks and not held and not self._told and word.wait:
             self._news.clear()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(WAIT_SECONDS):
                     await self._news.wait()
-            blocks, end = await self._call(lambda: self._desk.blocks.since(since, PAGE))
+            blocks, end, held = await self._call(lambda: self._after(since, tell=True))
         told, self._told = self._told, []
-        events = [{"code": code, "facts": dict(facts)} for code, facts in told]
         return web.json_response(
-            {"blocks": [asdict(b) for b in blocks], "end": end, "events": events}
+            {
+                "blocks": [asdict(block) for block in blocks],
+                "end": end,
+                "held": [asdict(each) for each in held],
+                "events": [{"code": code, "facts": dict(facts)} for code, facts in told],
+            }
         )
+
+    def _after(self, since: int, *, tell: bool) -> tuple[list[Block], int, list[Held]]:
+        """Return what came after a number; and what is held against others, if there is a peer."""
+        blocks, end = self._desk.blocks.since(since, PAGE)
+        return blocks, end, self._desk.to_tell(PAGE) if tell else []
 
     async def _merge(self, request: web.Request) -> web.Response:
         body = await body_of(request)
         try:
-            words = BLOCKS.validate_python(body.get("blocks") if isinstance(body, dict) else None)
+            word = NEWS.validate_python(body)
         except ValueError as error:
             raise UsageError("these are no blocks") from error
-        return web.json_response({"news": await self._call(lambda: self._desk.merge(words))})
+        news = await self._call(lambda: self._desk.merge(word.blocks))
+        await self._call(lambda: self._desk.hear(word.held))
+        return web.json_response({"news": news})
 
     async def _block(self, request: web.Request) -> web.Response:
         word = parsed(BlockWord, await body_of(request))
@@ -229,6 +253,8 @@ async def _until_signal(config: Config, node: str) -> None:
 async def _idle() -> None:
     """Wait where [guard] has been taken out of pair.toml; nothing stays blocked."""
     await asyncio.to_thread(Kernel().remove)
+    with contextlib.suppress(OSError):
+        Denials(Path(GUARD_DENIED)).keep(())
     notify("READY=1")
     while True:
         notify("WATCHDOG=1")

@@ -165,6 +165,12 @@ class Guard(Table):
         description="LogFormat of those logs, as in Apache's configuration; without it, it is "
         "found out from their lines (common, combined, vhost_combined, JSON, error).",
     )
+    proxies: tuple[IPv4Network | IPv6Network, ...] = Field(
+        default=(),
+        max_length=256,
+        description="Proxies in front of the pair: the visitor is whom X-Forwarded-For of one of "
+        "these names, and Apache itself refuses who is blocked.",
+    )
     ports: tuple[Port, ...] = Field(
         default=(80, 443),
         max_length=16,

@@ -6,7 +6,7 @@ nodes agree on, unlike what an agent decides by.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -16,6 +16,33 @@ OWN_FORMAT = (
     r"%a\t%{c}a\t%{%s}t\t%>s\t%O\t%D\t%v\t%m\t%{Sec-Fetch-Site}i"
     r"\t%r\t%{User-Agent}i\t%{Referer}i\t%u"
 )
+GUARD_DENIED = "/run/shoestring-guard/denied"
+REMOTEIP_MODULE = "/usr/lib/apache2/modules/mod_remoteip.so"
+
+
+def apache_lines(log: str, proxies: Sequence[str]) -> str:
+    """Return what has an Apache write the guard's log, for all its virtual hosts.
+
+    Behind proxies, the visitor is whom a trusted one names (mod_remoteip), and Apache itself
+    refuses who is blocked: the kernel sees connections of the proxy alone. <If> comes after every
+    other section, so no virtual host lets in whom it refuses (sections.html, "How the sections are
+    merged").
+    """
+    lines = [f'LogFormat "{OWN_FORMAT}" shoestring_guard', f'GlobalLog "{log}" shoestring_guard']
+    if proxies:
+        lines += [
+            "<IfModule !remoteip_module>",
+            f"  LoadModule remoteip_module {REMOTEIP_MODULE}",
+            "</IfModule>",
+            "RemoteIPHeader X-Forwarded-For",
+            *(f"RemoteIPInternalProxy {network}" for network in proxies),
+            f"<If \"-e '{GUARD_DENIED}/%{{REMOTE_ADDR}}'\">",
+            "  Require all denied",
+            "</If>",
+        ]
+    return "".join(f"{line}\n" for line in lines)
+
+
 GuardMode = Literal["off", "observe", "block"]
 
 
@@ -51,6 +78,16 @@ class Block:
     by: str = "guard"
     lifted: bool = False
     evidence: tuple[EvidenceSeen, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What one node holds against a source that is not blocked yet, as it tells the other."""
+
+    source: str
+    score: float
+    slow: float
+    families: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

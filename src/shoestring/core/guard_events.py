@@ -49,4 +49,12 @@ GUARD_KINDS = (
         "many sources, or a rule that meets the site's own visitors.",
         "shoestring guard report, then blocks_an_hour_max in [guard], or guard off",
     ),
+    Kind(
+        "GRD-907",
+        Level.OK,
+        "many sources guess passwords at {page}: {sources} within the hour",
+        "Each guesses too seldom to be noticed by itself; while they are so many, three refused "
+        "passwords are enough for a block.",
+        "shoestring guard report; see that no account there has a password that is easily guessed",
+    ),
 )

@@ -17,6 +17,7 @@ _SOURCE = re.compile(r"[0-9A-Fa-f:.]{2,43}(?:/\d{1,3})?")
 LONGER_SECONDS = (600.0, 3600.0, 6 * 3600.0, 86400.0, 7 * 86400.0)
 REMEMBERED_SECONDS = 30 * 86400.0
 BLOCKS_MAX = 200_000
+SKEW_SECONDS = 300.0
 EVIDENCE_KEPT = 5000
 
 
@@ -25,6 +26,15 @@ def newer(left: Block, right: Block) -> Block:
     return max(
         left, right, key=lambda block: (block.changed, block.lifted, block.until, block.node)
     )
+
+
+def settled(block: Block, now: float) -> Block:
+    """Return a word as of now where a clock was far ahead when it was said: no longer than it was
+    meant to last, and no newer than what is said now.
+    """
+    if block.began <= now + SKEW_SECONDS and block.changed <= now + SKEW_SECONDS:
+        return block
+    return replace(block, began=now, changed=now, until=now + max(0.0, block.until - block.began))
 
 
 def length_seconds(times: int) -> float:
@@ -56,6 +66,18 @@ class BlockList:
         self.sequence += 1
         self._order[block.source] = self.sequence
         return True
+
+    def amend(self, block: Block) -> Block:
+        """Take over more evidence for a word that stands; no news to anybody."""
+        self._blocks[block.source] = block
+        return block
+
+    def settle(self, now: float) -> list[Block]:
+        """Set right what was said by a clock that was far ahead; return what has changed."""
+        wrong = [b for b in self._blocks.values() if settled(b, now) != b]
+        for block in wrong:
+            self._blocks[block.source] = settled(block, now)
+        return wrong
 
     def since(self, sequence: int, count: int) -> tuple[list[Block], int]:
         """Return words that came after a sequence number, the oldest first, and where they end."""

@@ -107,11 +107,16 @@ def decide(
     block = _block(before, suspect)
     if mode(settings, memory, now) != "block":
         return Verdict(memory, block, False, "only reported: the guard observes")
-    lately = tuple(at for at in memory.new_blocks if at > now - HOUR)
+    lately = new_lately(memory, now)
     if len(lately) >= settings.blocks_an_hour_max:
         memory = replace(memory, new_blocks=lately)
         return Verdict(memory, block, False, "only reported: too many new blocks within the hour")
     return Verdict(replace(memory, new_blocks=(*lately, now)), block, True)
+
+
+def new_lately(memory: GuardMemory, now: float) -> tuple[float, ...]:
+    """Return when blocks began within the last hour; a clock that was ahead counts for nothing."""
+    return tuple(at for at in memory.new_blocks if now - HOUR < at <= now)
 
 
 def _block(before: Block | None, suspect: Suspect) -> Block:

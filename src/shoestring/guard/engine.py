@@ -10,7 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from shoestring.guard.judge import Found, Judge
+from shoestring.core.guard import Held
+from shoestring.guard.crowd import Crowd
+from shoestring.guard.judge import GUESSES, Found, Judge
 from shoestring.guard.lines import HONEST, HONEST_STRIDE, PARSERS, Entry, seconds_of, source_of
 from shoestring.guard.lines import error as error_line
 from shoestring.guard.rules import Rules, builtin
@@ -18,7 +20,9 @@ from shoestring.guard.sources import LINE_KEPT, Evidence, Source, Sources
 
 CROSS_SITE_SHARE = 0.25
 COUNT_AGAIN = ("guessing", "error")
+TOLD_FROM, SLOW_TOLD_FROM = 30.0, 90.0
 MINUTE_SOURCES_MAX = 200_000
+RISEN_MAX = 10_000
 
 
 @dataclass(slots=True)
@@ -47,6 +51,8 @@ class Engine:
         flood_a_minute: int = 0,
     ) -> None:
         self.sources = Sources()
+        self.crowd = Crowd()
+        self._risen: dict[str, None] = {}
         self.counts = Counts()
         self.quiet: dict[str, int] = {}
         self._rules = rules or builtin()
@@ -97,6 +103,8 @@ class Engine:
                 found = judged(entry)
                 if found:
                     self._hold(entry, found, line, place)
+                elif page := self._judge.let_in_at(entry):
+                    self.crowd.welcomed(page, seconds_of(entry.stamp) or 0.0)
 
     def _hold(self, entry: Entry, found: list[Found], line: str, place: str) -> None:
         """Hold what was found against the source of the line."""
@@ -106,7 +114,7 @@ class Engine:
             return
         source = self.sources.of(name, at)
         share = CROSS_SITE_SHARE if entry.fetch_site == "cross-site" else 1.0
-        for rule, target in found:
+        for rule, target in found if entry.error else [*found, *self._spread(name, found, at)]:
             again = rule.family in COUNT_AGAIN
             if not again and not source.is_new(hash((rule.name, target)), at):
                 continue
@@ -114,8 +122,47 @@ class Engine:
             points = rule.weight * share
             source.add(rule, points, at)
             source.keep(Evidence(rule.name, rule.reason, points, at, place, line[:LINE_KEPT]))
+        if source.score >= TOLD_FROM or source.slow >= SLOW_TOLD_FROM:
+            self._risen[name] = None
+            if len(self._risen) > RISEN_MAX:
+                del self._risen[next(iter(self._risen))]
         if source.is_to_block and self._suspect(name, source, at):
             self.quiet[entry.address] = 0
+
+    def hear(self, held: Held, now: float) -> None:
+        """Take over what the other node holds against a source, beside what this one does."""
+        source = self.sources.of(held.source, now)
+        source.hear(held, now)
+        if source.is_to_block:
+            self._suspect(held.source, source, now)
+
+    @property
+    def has_to_tell(self) -> bool:
+        """Tell whether there may be something for `to_tell`."""
+        return bool(self._risen)
+
+    def to_tell(self, now: float, count: int) -> list[Held]:
+        """Return sources whose scores have risen to where the other node should know."""
+        told: list[Held] = []
+        while self._risen and len(told) < count:
+            name = next(iter(self._risen))
+            del self._risen[name]
+            source = self.sources.get(name)
+            if source is None:
+                continue
+            source.fade(now)
+            if source.score >= TOLD_FROM or source.slow >= SLOW_TOLD_FROM:
+                told.append(Held(name, source.score, source.slow, dict(source.families)))
+        return told
+
+    def _spread(self, name: str, found: list[Found], at: float) -> list[Found]:
+        """Return what a guess counts more because many others guess there, too."""
+        for rule, page in found:
+            if rule.name in GUESSES and page and self.crowd.refused(
+                page, name, at, certain=rule.name != "login-form"
+            ):  # fmt: skip
+                return [(self._rules.named["spread"], page)]
+        return []
 
     def _count(self, entry: Entry, line: str, place: str) -> None:
         """Count requests a minute, where a limit is set."""

@@ -13,6 +13,8 @@ from shoestring.guard.rules import Rule, Rules
 
 AGENTS_KNOWN_MAX = 50_000
 WELL = "2", "3"
+LET_IN = "302", "303"
+GUESSES = "password", "wordpress-password", "login-form"
 REQUEST_LONG = 400
 REFUSED = ("404", "403", "400", "405")
 Found = tuple[Rule, str]
@@ -60,6 +62,13 @@ class Judge:
             found.append((scanner, "agent"))
         return found
 
+    def let_in_at(self, entry: Entry) -> str:
+        """Return the login page that let somebody in, or nothing."""
+        if entry.status not in LET_IN or not entry.request.startswith("POST "):
+            return ""
+        path = _path(entry.request)
+        return path if _LOGIN.search(path) else ""
+
     def signs(self, target: str) -> list[Rule]:
         """Return the signatures that a target meets, after its disguises are undone."""
         found = _PLAIN.fullmatch(target) if len(target) < REQUEST_LONG else None
@@ -105,12 +114,12 @@ class Judge:
     def _refused(self, entry: Entry, method: str, path: str) -> Iterable[Found]:
         named = self._rules.named
         if entry.status == "401" and entry.user not in ("", "-"):
-            yield named["guess"], ""
+            yield named["guess"], path
         elif method == "POST" and _LOGIN.search(path):
             if entry.status in ("401", "403"):
-                yield named["guess"], ""
+                yield named["guess"], path
             elif entry.status == "200":
-                yield named["form" if "wp-login" in path else "login"], ""
+                yield named["form" if "wp-login" in path else "login"], path
         elif entry.status in REFUSED and self._is_missing(path):
             yield named["missing"], path
 
@@ -118,3 +127,7 @@ class Judge:
         name = path.rpartition("/")[2]
         honest = name in self._rules.honest_though_missing
         return not honest and not name.endswith(self._rules.static)
+
+
+def _path(request: str) -> str:
+    return request.partition(" ")[2].rpartition(" ")[0].partition("?")[0].lower()

@@ -12,9 +12,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from ipaddress import IPv4Network, IPv6Network
 
 from shoestring.config.model import Config
-from shoestring.core.guard import OWN_FORMAT, Block
+from shoestring.config.slices import Guard
+from shoestring.core.guard import Block, apache_lines
 from shoestring.core.rendered import Rendered
 from shoestring.guard.decide import Network, network_of
+from shoestring.guard.formats import compile_format
 
 TABLE = "shoestring_guard"
 FAMILY = "inet"
@@ -28,9 +30,14 @@ APACHE_CONF_ENABLED = "/etc/apache2/conf-enabled/shoestring-guard.conf"
 
 
 def render(config: Config) -> Iterator[Rendered]:
-    """Yield the file that has the distribution's Apache write the guard's log."""
+    """Yield the file that has the distribution's Apache write the guard's log.
+
+    Raises UsageError for a log_format that cannot be guarded.
+    """
     if config.guard is not None:
-        yield Rendered(APACHE_CONF, apache_conf(APACHE_LOG), "apache")
+        if config.guard.log_format:
+            compile_format(config.guard.log_format)
+        yield Rendered(APACHE_CONF, apache_conf(config.guard), "apache")
         yield Rendered(APACHE_CONF_ENABLED, "", "apache", link_to=APACHE_CONF)
 
 
@@ -125,10 +132,9 @@ def remove(sources: Iterable[str]) -> str:
     return "\n".join(lines) + "\n" if lines else ""
 
 
-def apache_conf(log: str) -> str:
-    """Return the snippet that has an Apache write the guard's log, for all virtual hosts."""
+def apache_conf(guard: Guard) -> str:
+    """Return the snippet that has the distribution's Apache write the guard's log."""
     return (
         "# Shoestring's guard: tabs, which no client can forge; what a client sends comes last.\n"
-        f'LogFormat "{OWN_FORMAT}" shoestring_guard\n'
-        f"GlobalLog {log} shoestring_guard\n"
+        f"{apache_lines(APACHE_LOG, [str(network) for network in guard.proxies])}"
     )

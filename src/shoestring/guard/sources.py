@@ -9,6 +9,7 @@ from __future__ import annotations
 import heapq
 from dataclasses import dataclass
 
+from shoestring.core.guard import Held
 from shoestring.guard.rules import Rule
 
 BLOCK_AT = 100.0
@@ -38,12 +39,12 @@ class Evidence:
 class Source:
     """One source's scores at `at`, what has counted already, and the evidence that is kept."""
 
-    __slots__ = ("at", "evidence", "families", "first", "requests", "score", "seen", "slow")
+    __slots__ = ("at", "evidence", "families", "heard", "heard_slow", "score", "seen", "slow")
 
     def __init__(self, at: float) -> None:
-        self.at = self.first = at
+        self.at = at
         self.score = self.slow = 0.0
-        self.requests = 0
+        self.heard = self.heard_slow = 0.0
         self.seen: dict[int, float] = {}
         self.families: dict[str, float] = {}
         self.evidence: list[Evidence] = []
@@ -52,8 +53,10 @@ class Source:
         """Bring both scores to this time; a clock that has gone back fades nothing."""
         passed = now - self.at
         if passed > 0:
-            self.score *= 0.5 ** (passed / HALF_LIFE_SECONDS)
-            self.slow *= 0.5 ** (passed / SLOW_HALF_LIFE_SECONDS)
+            soon = 0.5 ** (passed / HALF_LIFE_SECONDS)
+            late = 0.5 ** (passed / SLOW_HALF_LIFE_SECONDS)
+            self.score, self.heard = self.score * soon, self.heard * soon
+            self.slow, self.heard_slow = self.slow * late, self.heard_slow * late
             self.at = now
 
     def is_new(self, key: int, now: float) -> bool:
@@ -73,6 +76,17 @@ class Source:
         self.slow += points
         self.families[rule.family] = self.families.get(rule.family, 0.0) + points
 
+    def hear(self, held: Held, now: float) -> None:
+        """Note what the other node holds against this source now; its latest word counts."""
+        self.fade(now)
+        self.heard, self.heard_slow = held.score, held.slow
+        for family, points in held.families.items():
+            self.families[family] = max(self.families.get(family, 0.0), points)
+
+    def forgive(self) -> None:
+        """Begin anew: the source has been judged."""
+        self.score = self.slow = self.heard = self.heard_slow = 0.0
+
     def keep(self, evidence: Evidence) -> None:
         """Keep evidence: the heaviest lines, of as many rules as there is room for."""
         kept = self.evidence
@@ -86,7 +100,7 @@ class Source:
     @property
     def is_to_block(self) -> bool:
         """Tell whether the scores have reached a limit."""
-        return self.score >= BLOCK_AT or self.slow >= SLOW_BLOCK_AT
+        return self.score + self.heard >= BLOCK_AT or self.slow + self.heard_slow >= SLOW_BLOCK_AT
 
 
 class Sources:

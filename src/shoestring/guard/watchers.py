@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 
@@ -43,27 +43,30 @@ def read_networks(path: str) -> tuple[list[Network], str]:
 def allowed(config: Config) -> tuple[Allowed, list[str]]:
     """Return who is never blocked, and what is wrong with the files that say so."""
     assert config.guard is not None
-    found: dict[Network, str] = {}
+    found = dict(_of_the_pair(config))
     troubles = []
-    for word in LOOPBACK:
-        found[ip_network(word)] = "this machine itself"
-    for name, node in config.nodes.items():
-        for address in node.address:
-            found[ip_network(str(address))] = f"node {name}"
-    for name, vip in config.vips.items():
-        for interface in vip.address:
-            found[ip_network(str(interface.ip))] = f"VIP {name}"
     for gateway in _gateways():
         found[ip_network(gateway)] = "a gateway"
-    for address_ in _logged_in():
-        found[ip_network(address_)] = "somebody is logged in from there by ssh"
-    for network in config.guard.allow:
-        found[network] = "allow in pair.toml"
+    for address in _logged_in():
+        found[ip_network(address)] = "somebody is logged in from there by ssh"
+    found.update(dict.fromkeys(config.guard.allow, "allow in pair.toml"))
+    found.update(dict.fromkeys(config.guard.proxies, "a proxy"))
     for path in config.guard.allow_files:
         networks, wrong = read_networks(path)
         found.update(dict.fromkeys(networks, path))
         troubles += [wrong] if wrong else []
     return Allowed(found), troubles
+
+
+def _of_the_pair(config: Config) -> Iterator[tuple[Network, str]]:
+    for word in LOOPBACK:
+        yield ip_network(word), "this machine itself"
+    for name, node in config.nodes.items():
+        for address in node.address:
+            yield ip_network(str(address)), f"node {name}"
+    for name, vip in config.vips.items():
+        for interface in vip.address:
+            yield ip_network(str(interface.ip)), f"VIP {name}"
 
 
 def _words(argv: list[str]) -> Iterable[list[str]]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import jinja2
 
 from shoestring.config.model import Config
-from shoestring.core.guard import OWN_FORMAT
+from shoestring.core.guard import apache_lines
 from shoestring.core.site import Colour, Environment
 from shoestring.site.sitefile import SiteFile
 
@@ -132,13 +132,19 @@ def httpd_conf(config: Config, instance: Instance, wanted: SiteFile, release: st
         allow_override=" ".join(wanted.allow_override),
         error_log=f"{logs}/error.log",
         access_log="/dev/null" if instance.trial else f"{logs}/access.log",
-        guard_log=f"{logs}/guard.log" if config.guard and not instance.trial else "",
-        guard_format=OWN_FORMAT,
+        guard_lines=_guard_lines(config, instance),
         draining=DRAINING,
         retire=f"{RETIRE}/{instance.name}",
         php_socket=php_socket(instance) if wanted.php else "",
         no_php=[f"{SERVED}/shared", *(f"{root}/public/{s}" for s in config.site.shared)],
     )
+
+
+def _guard_lines(config: Config, instance: Instance) -> str:
+    if config.guard is None or instance.trial:
+        return ""
+    proxies = [str(network) for network in config.guard.proxies]
+    return apache_lines(f"{LOGS}/{instance.environment}/guard.log", proxies)
 
 
 def php_socket(instance: Instance) -> str:
