@@ -369,6 +369,7 @@ class GuardDesk:
             and name not in self.would,
             "score": held.score if held is not None else 0.0,
             "slow_score": held.slow if held is not None else 0.0,
+            "heard": held.heard if held is not None else 0.0,
             "families": dict(held.families) if held is not None else {},
             "evidence": [asdict(each) for each in dict.fromkeys(evidence)],
         }

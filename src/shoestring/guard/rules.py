@@ -120,6 +120,13 @@ def builtin() -> Rules:
     return _made([_builtin_file()])
 
 
+def signature_patterns() -> Iterator[str]:
+    """Yield each pattern of the signatures that Shoestring brings, in RE2's syntax."""
+    file = _builtin_file()
+    for entry in file.signature:
+        yield from _filled(file, entry)
+
+
 def with_own(text: str, place: str) -> Rules:
     """Return those and the administrator's own; raises UsageError naming what is wrong where."""
     return _made([_builtin_file(), _parsed(text, place)])

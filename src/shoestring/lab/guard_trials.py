@@ -25,34 +25,17 @@ from shoestring.guard.replay import replay
 from shoestring.guard.rules import builtin
 from shoestring.guard.sources import Source
 from shoestring.lab.attackers import attacker
+from shoestring.lab.guard_rivals import (
+    LITERALS,
+    fail2ban_lines_a_second,
+    grep_seconds,
+    signatures_for_grep,
+)
 from shoestring.lab.hosts import Host, wait_until
 from shoestring.lab.labs import Lab
 from shoestring.system.run import run
 
 Tell = Callable[[str], None]
-FILTERS = tuple(
-    f"apache-{name}"
-    for name in [
-        "auth",
-        "badbots",
-        "botsearch",
-        "common",
-        "fakegooglebot",
-        "modsecurity",
-        "nohome",
-        "noscript",
-        "overflows",
-        "pass",
-        "shellshock",
-    ]
-)
-GREPPED = (
-    r"union.{0,30}select|information_schema|sleep\(|benchmark\(|waitfor|<script|onerror=|onload="
-    r"|alert\(|\.\./|/etc/passwd|boot\.ini|win\.ini|cmd=|;cat |\$\{jndi|eval-stdin|/cgi-bin/\."
-    r"|phpmyadmin|wp-login|\.env|\.git/|nikto|sqlmap|gobuster"
-)
-RIVAL, RIVAL_LIBRARY = Path("build/fail2ban").resolve(), "usr/lib/python3/dist-packages"
-FAIL2BAN_LINES = 100_000
 ATTACKS = ("sqlmap", "gobuster", "ffuf")
 _CLIENT = re.compile(r"^(?:\[.*\[client )?(10\.99\.\d+\.\d+)", re.MULTILINE)
 INNOCENT_SCANNER = "91.236.75.25"
@@ -65,6 +48,9 @@ class Raced:
     lines: int
     guard: float = 0.0
     grep: float = 0.0
+    grep_literals: float = 0.0
+    signatures: int = 0
+    signatures_of: int = 0
     fail2ban: float = 0.0
     blocked: int = 0
     attackers: int = 0
@@ -134,40 +120,28 @@ def race(log: Path, tell: Tell, *, rounds: int = 3) -> Raced:
     """Have the guard, grep and fail2ban read one log, each on one core, in turns."""
     count = int(run(["wc", "-l", str(log)]).out.split()[0])
     found = Raced(count)
-    guard, grep = [], []
+    signatures, of = signatures_for_grep()
+    found.signatures, found.signatures_of = len(signatures), of
+    guard, grep, literals = [], [], []
     for _ in range(rounds):
         began = time.perf_counter()
         replayed = replay([log], Guard(), Allowed())
         guard.append(count / (time.perf_counter() - began))
-        began = time.perf_counter()
-        run(["grep", "-ciE", GREPPED, str(log)], check=False, env={"LC_ALL": "C"})
-        grep.append(count / (time.perf_counter() - began))
-        tell(f"guard {guard[-1]:,.0f} lines/s, grep {grep[-1]:,.0f}")
+        grep.append(count / grep_seconds(log, "|".join(signatures)))
+        literals.append(count / grep_seconds(log, LITERALS))
+        tell(
+            f"guard {guard[-1]:,.0f} lines/s, grep {grep[-1]:,.0f}, "
+            f"for 25 literals {literals[-1]:,.0f}"
+        )
     found.guard, found.grep = statistics.median(guard), statistics.median(grep)
-    found.fail2ban = _fail2ban(log, tell)
+    found.grep_literals = statistics.median(literals)
+    found.fail2ban = fail2ban_lines_a_second(log)
+    tell(f"fail2ban, all its Apache filters: {found.fail2ban:,.0f} lines/s")
     found.resident_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     sources = {block.source for block in replayed.blocks}
     found.attackers = sum(s.startswith("203.0.") for s in sources)
     found.blocked, found.innocents = len(sources), len(sources) - found.attackers
     return found
-
-
-def _fail2ban(log: Path, tell: Tell) -> float:
-    """Return lines a second of fail2ban-regex, the time of all its Apache filters added up."""
-    part = log.with_suffix(".part")
-    with log.open("rb") as source, part.open("wb") as target:
-        for _, line in zip(range(FAIL2BAN_LINES), source, strict=False):
-            target.write(line)
-    seconds = 0.0
-    for name in FILTERS:
-        began = time.perf_counter()
-        argv = ["/usr/bin/python3", str(RIVAL / "usr/bin/fail2ban-regex")]
-        argv += ["--config", str(RIVAL / "etc/fail2ban"), str(part), name]
-        run(argv, timeout_seconds=300, env={"PYTHONPATH": str(RIVAL / RIVAL_LIBRARY)})
-        seconds += time.perf_counter() - began
-    part.unlink()
-    tell(f"fail2ban, all its Apache filters: {FAIL2BAN_LINES / seconds:,.0f} lines/s")
-    return FAIL2BAN_LINES / seconds
 
 
 def detect(corpora: Path) -> Detected:

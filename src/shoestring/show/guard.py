@@ -72,7 +72,8 @@ def why(document: Document, now: float) -> Iterator[str]:
     else:
         yield f"{source} is not blocked, and has not been"
     now_, day = document["score"], document["slow_score"]
-    yield f"  score {now_:.0f} of 100 now, {day:.0f} of 300 by the day"
+    heard = f"; the other node holds {document['heard']:.0f}" if document["heard"] >= 1 else ""
+    yield f"  score {now_:.0f} of 100 now, {day:.0f} of 300 by the day{heard}"
     for each in sorted(document["evidence"], key=lambda e: -float(e["points"])):
         at = _clock(each["at"])
         yield f"  {each['points']:>3.0f}  {each['rule']}: {each['reason']}"

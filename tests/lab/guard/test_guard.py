@@ -6,29 +6,16 @@ import json
 
 import pytest
 
-from shoestring.lab.attackers import SQL, Attacker, attacker
+from shoestring.lab.attackers import SQL, attacker
 from shoestring.lab.faults import inflict
 from shoestring.lab.hosts import Host, wait_until
 from shoestring.lab.labs import Lab
 from shoestring.lab.place import GATEWAY
+from tests.lab.guard.words import LOG, SECONDS, STATE, blocked_on_both, codes, guard, stored
 
 pytestmark = pytest.mark.lab
-SECONDS = 2.0
 APPLY_SECONDS = 20.0
-STATE = "/var/lib/shoestring-guard"
 RESTART_SECONDS = 5.0  # the agent asks a guard that was away once a second
-LOG = "/var/log/apache2/shoestring-guard.log"
-
-
-def blocked_on_both(one: Attacker, alpha: Host, beta: Host, seconds: float = SECONDS) -> None:
-    for host in (alpha, beta):
-        wait_until(lambda h=host: one.is_blocked_on(h), seconds, f"{host.node} drops {one.address}")
-
-
-def guard(host: Host, *words: str, code: int = 0) -> str:
-    done = host.run(["shoestring", "guard", *words], check=False)
-    assert done.code == code, done.out + done.err
-    return done.out
 
 
 def test_an_attacker_is_dropped_by_both_nodes_and_the_next_visitor_is_served(
@@ -107,10 +94,6 @@ def test_blocks_survive_a_reboot_and_a_node_that_was_away_catches_up(
         beta.wait_booted()
         wait_until(lambda: one.is_blocked_on(beta), 20, "it is blocked after the boot")
         wait_until(lambda: late.is_blocked_on(beta), 20, "and the one that came meanwhile")
-
-
-def stored(host: Host) -> str:
-    return host.run(["cat", "/var/lib/shoestring-guard/blocks.tsv"], check=False).out
 
 
 def test_a_failover_in_the_middle_of_an_attack(pair: Lab, alpha: Host, beta: Host):
@@ -210,8 +193,3 @@ def test_a_disk_that_refuses_stops_no_block_and_is_told(pair: Lab, alpha: Host, 
             alpha.run(["chown", "shoestring-guard:", STATE])
         wait_until(lambda: one.address in stored(alpha), 5, "it is kept, now")
         wait_until(lambda: "GRD-904" not in codes(alpha), 20, "it is told no longer")
-
-
-def codes(host: Host) -> set[str]:
-    problems = host.status().get("problems", [])
-    return {str(p["code"]) for p in problems} if isinstance(problems, list) else set()
