@@ -12,6 +12,7 @@ from rich.console import Console
 from shoestring.cli.lab import need_root, package, teller
 from shoestring.core.errors import ShoestringError
 from shoestring.lab.figures import figures_json, figures_table
+from shoestring.lab.guard_costs import cost
 from shoestring.lab.guard_figures import guard_figures
 from shoestring.lab.guard_trials import Detected, Lived, Raced, detect, forge, live, make_log, race
 from shoestring.lab.labs import GUARD_TOML, Lab
@@ -60,6 +61,8 @@ def main() -> int:
             lived = live(lab, said.attacks, tell)
             lab.wait_serving()
             lived.forged, lived.victims = forge(lab, said.forged)
+            tell("the same page with 100,000 blocks and without, in turns")
+            lived.cost = cost(lab)
         finally:
             lab.down()
     figures = guard_figures(mixed, attacked, found, lived)

@@ -76,3 +76,11 @@ def _lived(found: Lived) -> Iterator[Figure]:
     yield Figure(name, restored, "s", "less than 1 s", restored < 1)
     name = f"{found.forged} forged requests: victims blocked"
     yield Figure(name, found.victims, "", "0", found.victims == 0)
+    if found.cost is not None:
+        without, with_blocks = found.cost.without, found.cost.with_blocks
+        share = statistics.median(with_blocks) / statistics.median(without)
+        spread = (max(without) - min(without)) / statistics.median(without)
+        name = f"throughput with 100,000 blocks (without, runs differ by {100 * spread:.0f} %)"
+        yield Figure(name, 100 * share, "%", "95 or more", share >= 0.95)
+        one = found.cost.one_microseconds
+        yield Figure("one more block, connections cut", one, "us", "500 or less", one <= 500)

@@ -25,6 +25,7 @@ from shoestring.guard.replay import replay
 from shoestring.guard.rules import builtin
 from shoestring.guard.sources import Source
 from shoestring.lab.attackers import attacker
+from shoestring.lab.guard_costs import BLOCKS, Cost, write_blocks
 from shoestring.lab.guard_rivals import (
     LITERALS,
     fail2ban_lines_a_second,
@@ -82,6 +83,7 @@ class Lived:
     ready_seconds: float = 0.0
     forged: int = 0
     victims: int = 0
+    cost: Cost | None = None
 
 
 def _lines(path: Path) -> list[str]:
@@ -220,18 +222,9 @@ def live(lab: Lab, rounds: int, tell: Tell) -> Lived:
     return found
 
 
-def _restored(host: Host, count: int = 100_000) -> tuple[float, float]:
+def _restored(host: Host) -> tuple[float, float]:
     """Put blocks onto a node's disk and cut its power; return how long they took to be in force."""
-    now = time.time()
-    rows = "".join(
-        f"10.{n >> 16}.{n >> 8 & 255}.{n & 255}\t{now:.3f}\t{now + 86400:.3f}\t{now:.3f}\t"
-        f"{host.node}\t120\t1\t0\tguard\tinjection 120\n"
-        for n in range(count)
-    )
-    host.run(["systemctl", "stop", "shoestring-guard"])
-    place = host.place.root(host.node) / "var/lib/shoestring-guard/blocks.tsv"
-    with place.open("a") as file:
-        file.write(rows)
+    write_blocks(host)
     host.run(["sync"])
     host.power_off()
     host.boot()
@@ -249,7 +242,7 @@ def _restored(host: Host, count: int = 100_000) -> tuple[float, float]:
     wait_until(told, 60, "the blocks are in force")
     line = re.search(r"(\d+) blocks are in force after ([\d.]+) s", said)
     assert line is not None
-    assert int(line[1]) >= count
+    assert int(line[1]) >= BLOCKS
     words = [
         "systemctl",
         "show",

@@ -13,7 +13,8 @@ from contextlib import closing
 from ipaddress import IPv4Network, IPv6Network
 
 NETLINK_SOCK_DIAG = 4
-SOCK_DIAG_BY_FAMILY, SOCK_DESTROY = 20, 21
+# The older question for TCP sockets: it asks for both families at once, so the kernel looks once.
+TCPDIAG_GETSOCK, SOCK_DESTROY = 18, 21
 NLM_F_REQUEST, NLM_F_ACK, NLM_F_DUMP = 0x1, 0x4, 0x300
 NLMSG_ERROR, NLMSG_DONE = 2, 3
 REQ_BYTECODE, BC_JMP, BC_D_COND = 1, 1, 8
@@ -22,7 +23,7 @@ STATES = sum(1 << state for state in (1, 2, 3, 4, 5, 8, 9, 11))
 HEADER, JUMP_BYTES, RECEIVE_BYTES = 16, 4, 1 << 16
 AT_ONCE = 500
 WAIT_SECONDS = 2.0
-# inet_diag_msg: family, state, timer, retransmissions; then the inet_diag_sockid of 48 bytes.
+# inet_diag_msg: family, state, timer, retransmissions; then an inet_diag_sockid of 48 bytes.
 ID_AT, ID_BYTES = HEADER + 4, 48
 Network = IPv4Network | IPv6Network
 
@@ -39,9 +40,8 @@ def cut(networks: Sequence[Network]) -> int:
         asked.settimeout(WAIT_SECONDS)
         for at in range(0, len(networks), AT_ONCE):
             program = bytecode(networks[at : at + AT_ONCE])
-            for family in (socket.AF_INET, socket.AF_INET6):
-                for found in list(_matching(asked, family, program)):
-                    ended += _destroy(asked, family, found)
+            for family, found in list(_matching(asked, program)):
+                ended += _destroy(asked, family, found)
     return ended
 
 
@@ -71,18 +71,18 @@ def _condition(network: Network) -> bytes:
     return head + network.network_address.packed
 
 
-def _matching(asked: socket.socket, family: int, program: bytes) -> Iterator[bytes]:
-    """Yield the socket ids of connections that the filter accepts."""
+def _matching(asked: socket.socket, program: bytes) -> Iterator[tuple[int, bytes]]:
+    """Yield family and socket id of each connection that the filter accepts."""
     attribute = struct.pack("=HH", 4 + len(program), REQ_BYTECODE) + program
-    body = struct.pack("=BBBxI", family, socket.IPPROTO_TCP, 0, STATES) + bytes(ID_BYTES)
-    _send(asked, SOCK_DIAG_BY_FAMILY, NLM_F_REQUEST | NLM_F_DUMP, body + attribute)
+    body = bytes(4 + ID_BYTES) + struct.pack("=II", STATES, 0)  # inet_diag_req
+    _send(asked, TCPDIAG_GETSOCK, NLM_F_REQUEST | NLM_F_DUMP, body + attribute)
     while True:
         for kind, message in _messages(asked.recv(RECEIVE_BYTES)):
             if kind == NLMSG_DONE:
                 return
             if kind == NLMSG_ERROR:
                 raise OSError(_code(message), "sock_diag refused")
-            yield message[ID_AT : ID_AT + ID_BYTES]
+            yield message[HEADER], message[ID_AT : ID_AT + ID_BYTES]
 
 
 def _destroy(asked: socket.socket, family: int, found: bytes) -> bool:
