@@ -14,7 +14,18 @@ from shoestring.core.errors import ShoestringError
 from shoestring.lab.figures import figures_json, figures_table
 from shoestring.lab.guard_costs import cost
 from shoestring.lab.guard_figures import guard_figures
-from shoestring.lab.guard_trials import Detected, Lived, Raced, detect, forge, live, make_log, race
+from shoestring.lab.guard_trials import (
+    Crowded,
+    Detected,
+    Lived,
+    Raced,
+    detect,
+    forge,
+    live,
+    make_log,
+    million,
+    race,
+)
 from shoestring.lab.labs import GUARD_TOML, Lab
 
 PARTS = ("replay", "corpora", "live")
@@ -35,11 +46,14 @@ def main() -> int:
     parts, tell = said.only or list(PARTS), teller()
     mixed: Raced | None = None
     attacked: Raced | None = None
+    crowded: Crowded | None = None
     found: Detected | None = None
     lived: Lived | None = None
     if "replay" in parts:
         with tempfile.TemporaryDirectory() as folder:
             log = Path(folder) / "access.log"
+            crowded = million(log)
+            tell(f"a million sources read in {crowded.seconds:.1f} s")
             make_log(log, said.corpora, said.lines, 0.05)
             mixed = race(log, tell)
             make_log(log, said.corpora, said.lines // 3, 1.0)
@@ -65,7 +79,7 @@ def main() -> int:
             lived.cost = cost(lab)
         finally:
             lab.down()
-    figures = guard_figures(mixed, attacked, found, lived)
+    figures = guard_figures(mixed, attacked, crowded, found, lived)
     Console(width=110).print(figures_table(figures))
     if said.json:
         said.json.write_text(figures_json(figures))

@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 
 from shoestring.core.action import HandOver, Receive, ReloadKeepalived, SetTrackValue
 from shoestring.core.decision import Decision
+from shoestring.core.priority import STICKY
 from shoestring.core.seen import Seen, Unseen
 from shoestring.core.snapshot import Snapshot
-from shoestring.vip.score import FAULT, STICKY
+from shoestring.vip.score import FAULT
 from tests.simulation.world import STEP, SimNode, World
 
 TWO_HOLDERS_SECONDS = 0.6

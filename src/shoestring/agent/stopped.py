@@ -9,11 +9,12 @@ import json
 import logging
 
 from shoestring.core.errors import CommandError
+from shoestring.core.priority import SCORE_MIN
 from shoestring.database.render import CUT_TABLE
 from shoestring.system.files import read_number, write_atomic
 from shoestring.system.places import DEAD_MARK, RUN
 from shoestring.system.run import run
-from shoestring.vip.score import AGENT_DEAD, FAULT, SCORE_MIN
+from shoestring.vip.score import AGENT_DEAD, FAULT
 
 LOG = logging.getLogger("shoestring")
 TRACK_FOLDER = RUN / "track"

@@ -116,3 +116,25 @@ class GuardReport:
     would_block: int
     lines: int
     troubles: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class Counts:
+    """What has been read: lines, those that no format reads, those of sources blocked already."""
+
+    lines: int = 0
+    unread: int = 0
+    without_address: int = 0
+    after_block: int = 0
+    rules: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Replayed:
+    """What a replay came to: blocks in the order of their time, and what else stood out."""
+
+    counts: Counts
+    blocks: list[Block] = field(default_factory=list)
+    watched: list[tuple[str, float, dict[str, float]]] = field(default_factory=list)
+    spared: dict[str, str] = field(default_factory=dict)
+    formats: dict[str, str] = field(default_factory=dict)

@@ -8,9 +8,8 @@ are looked at. Every other line is parsed, decoded and judged.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 
-from shoestring.core.guard import Held
+from shoestring.core.guard import Counts, Held
 from shoestring.guard.crowd import Crowd
 from shoestring.guard.judge import GUESSES, Found, Judge
 from shoestring.guard.lines import HONEST, HONEST_STRIDE, PARSERS, Entry, seconds_of, source_of
@@ -23,17 +22,6 @@ COUNT_AGAIN = ("guessing", "error")
 TOLD_FROM, SLOW_TOLD_FROM = 30.0, 90.0
 MINUTE_SOURCES_MAX = 200_000
 RISEN_MAX = 10_000
-
-
-@dataclass(slots=True)
-class Counts:
-    """What has been read: lines, those that no format reads, those of sources blocked already."""
-
-    lines: int = 0
-    unread: int = 0
-    without_address: int = 0
-    after_block: int = 0
-    rules: dict[str, int] = field(default_factory=dict)
 
 
 class Engine:

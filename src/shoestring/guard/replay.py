@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
 from shoestring.config.slices import Guard
 from shoestring.core.errors import UsageError
-from shoestring.core.guard import Block
+from shoestring.core.guard import Block, Replayed
 from shoestring.guard.decide import Allowed, GuardMemory, Suspect, decide
-from shoestring.guard.engine import Counts, Engine
+from shoestring.guard.engine import Engine
 from shoestring.guard.lines import sniff
 from shoestring.guard.rules import Rules
 from shoestring.guard.sources import Source
@@ -21,17 +20,6 @@ CHUNK_BYTES = 1 << 20
 SNIFFED_LINES = 200
 GZIP_MAGIC = b"\x1f\x8b"
 Progress = Callable[[int, int], None]
-
-
-@dataclass(slots=True)
-class Replayed:
-    """What a replay came to: blocks in the order of their time, and what else stood out."""
-
-    counts: Counts
-    blocks: list[Block] = field(default_factory=list)
-    watched: list[tuple[str, float, dict[str, float]]] = field(default_factory=list)
-    spared: dict[str, str] = field(default_factory=dict)
-    formats: dict[str, str] = field(default_factory=dict)
 
 
 def replay(

@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Iterator
 
 from shoestring.lab.figures import Figure
-from shoestring.lab.guard_trials import Detected, Lived, Raced
+from shoestring.lab.guard_trials import Crowded, Detected, Lived, Raced
 
 UNTIL_BLOCK = {"sqlmap": 10, "gobuster": 25, "ffuf": 25, "basicauth_bf": 12}
 FLAGGED = {"sqli": 99.0, "xss": 94.0, "cmdi": 85.0, "path-traversal": 97.0}
@@ -14,7 +14,11 @@ NORM_MAX = 0.02
 
 
 def guard_figures(
-    mixed: Raced | None, attacked: Raced | None, detected: Detected | None, lived: Lived | None
+    mixed: Raced | None,
+    attacked: Raced | None,
+    crowded: Crowded | None,
+    detected: Detected | None,
+    lived: Lived | None,
 ) -> list[Figure]:
     """Return every line of the table that was measured."""
     found: list[Figure] = []
@@ -25,6 +29,8 @@ def guard_figures(
         made = f"{attacked.grep_literals:,.0f}"
         name = f"all attacks: lines/s, grep of literals taken as 2,000,000 (it made {made})"
         found.append(Figure(name, speed, "lines/s", "150,000 or more", speed >= 150_000))
+    if crowded is not None:
+        found += _crowded(crowded)
     if detected is not None:
         found += _detected(detected)
     if lived is not None:
@@ -44,6 +50,17 @@ def _raced(mixed: Raced) -> Iterator[Figure]:
     yield Figure("replay: innocents blocked", mixed.innocents, "", "0", mixed.innocents == 0)
     resident = mixed.resident_mib
     yield Figure("replay: memory", resident, "MiB", "200 or less", resident <= 200)
+
+
+def _crowded(found: Crowded) -> Iterator[Figure]:
+    what = f"{found.sources:,} suspect sources in an hour"
+    missed = found.attackers - found.found
+    name = f"{what}: attackers missed, of {found.attackers}"
+    yield Figure(name, missed, "", "0", missed == 0)
+    yield Figure(f"{what}: innocents blocked", found.innocents, "", "0", found.innocents == 0)
+    yield Figure(f"{what}: time", found.seconds, "s", "60 or less", found.seconds <= 60)
+    holds = found.resident_mib <= 200
+    yield Figure(f"{what}: memory", found.resident_mib, "MiB", "200 or less", holds)
 
 
 def _detected(found: Detected) -> Iterator[Figure]:

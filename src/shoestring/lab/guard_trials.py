@@ -24,7 +24,7 @@ from shoestring.guard.lines import sniff, source_of
 from shoestring.guard.replay import replay
 from shoestring.guard.rules import builtin
 from shoestring.guard.sources import Source
-from shoestring.lab.attackers import attacker
+from shoestring.lab.attackers import SQL, attacker
 from shoestring.lab.guard_costs import BLOCKS, Cost, write_blocks
 from shoestring.lab.guard_rivals import (
     LITERALS,
@@ -144,6 +144,37 @@ def race(log: Path, tell: Tell, *, rounds: int = 3) -> Raced:
     found.attackers = sum(s.startswith("203.0.") for s in sources)
     found.blocked, found.innocents = len(sources), len(sources) - found.attackers
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class Crowded:
+    """A million sources in an hour, each suspect by itself; how many attackers were found."""
+
+    sources: int
+    attackers: int
+    found: int
+    innocents: int
+    seconds: float
+    resident_mib: float
+
+
+def million(log: Path, sources: int = 1_000_000, attackers: int = 50) -> Crowded:
+    """Have a million sources ask for a missing page each, and some attack among them."""
+    every = sources // (attackers * 8)
+    with log.open("w") as file:
+        for n in range(sources):
+            stamp = f"25/Nov/2026:10:{n * 60 // sources:02}:{n * 3600 // sources % 60:02} +0000"
+            address = f"{11 + (n >> 16)}.{n >> 8 & 255}.{n & 255}.9"
+            file.write(f'{address} - - [{stamp}] "GET /gone-{n} HTTP/1.1" 404 9 "-" "M"\n')
+            if n % every == 0:
+                bad, target = n // every % attackers, SQL.format(n, n)
+                file.write(f'203.0.113.{bad} - - [{stamp}] "GET {target} HTTP/1.1" 404 9 "-" "M"\n')
+    began = time.perf_counter()
+    blocked = {block.source for block in replay([log], Guard(), Allowed()).blocks}
+    seconds = time.perf_counter() - began
+    found = sum(source.startswith("203.0.113.") for source in blocked)
+    resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return Crowded(sources, attackers, found, len(blocked) - found, seconds, resident)
 
 
 def detect(corpora: Path) -> Detected:

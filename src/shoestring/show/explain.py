@@ -25,6 +25,7 @@ from shoestring.core.action import (
     UndoGhosts,
 )
 from shoestring.core.decision import Decision
+from shoestring.core.priority import BASE_OTHER, BASE_PREFERRED, STICKY, effective, is_fitter
 
 Document = Mapping[str, Any]
 DATABASE_WORDS: Mapping[type[Action], str] = {
@@ -40,8 +41,6 @@ DATABASE_WORDS: Mapping[type[Action], str] = {
     ClaimAlone: "tell the silent node, by the gateway, that this one goes on alone",
     AnswerClaim: "answer the silent node's claim",
 }
-BASE = {True: 230, False: 229}
-STICKY = 20
 
 
 def explain(document: Document, vip: str) -> list[str]:
@@ -66,13 +65,9 @@ def _priority_line(
     if report is None:
         return f"  {node}: not heard; its last word in VRRP decides"
     now = report["vips"][vip]
-    base = BASE[facts["prefer"] == node]
+    base = BASE_PREFERRED if facts["prefer"] == node else BASE_OTHER
     parts = [f"base {base}", f"track value {now['value']}"]
-    return f"  {node}: priority {_clamped(base + now['value'])} = {' + '.join(parts)}"
-
-
-def _clamped(priority: int) -> int:
-    return max(1, min(254, priority))
+    return f"  {node}: priority {effective(base, now['value'])} = {' + '.join(parts)}"
 
 
 def _why(
@@ -114,7 +109,7 @@ def _what_would_move(
     other = next(name for name in document["nodes"] if name != holder)
     theirs = reports[other]
     yield f"It would move to {other} if:"
-    if theirs is None or theirs["score"] + STICKY < 0:
+    if theirs is None or is_fitter(0, theirs["score"]):
         yield f"  - {holder} died or lost its network (nothing less: {other} is not fit)"
         return
     yield f"  - {holder} died or lost its network"

@@ -6,8 +6,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
-from shoestring.core.guard import Block
-from shoestring.guard.replay import Replayed
+from shoestring.core.guard import Block, Replayed
 
 Document = Mapping[str, Any]
 LINE_WIDTH = 76

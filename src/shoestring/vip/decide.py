@@ -21,6 +21,7 @@ from shoestring.config.model import Config
 from shoestring.core.action import Action, Announce, ReloadKeepalived, SetTrackValue
 from shoestring.core.decision import Decision, Maintenance, Memory, VipMemory
 from shoestring.core.event import Event
+from shoestring.core.priority import FRESH, STICKY, effective, is_fitter
 from shoestring.core.seen import Seen
 from shoestring.core.snapshot import (
     MaintenanceRequest,
@@ -34,8 +35,6 @@ from shoestring.vip.handover import Move, Step
 from shoestring.vip.problems import problem_key, problems
 from shoestring.vip.score import (
     FAULT,
-    FRESH,
-    STICKY,
     base_priority,
     cannot_take,
     fault_score,
@@ -346,7 +345,7 @@ def _peer_is_fitter(
     theirs = peer.vips[vip]
     if theirs.yielding or theirs.hand in {"asked", "draining", "yielding"}:
         return False
-    return peer.score > fault_score(config, memory) + STICKY
+    return is_fitter(peer.score, fault_score(config, memory))
 
 
 def _still_yielding(snapshot: Snapshot, vip: str, old: VipMemory) -> bool:
@@ -398,7 +397,7 @@ def _is_rival(
         return False
     if advert.value.foreign or at <= old.advert_at:
         return False
-    own = base_priority(config, vip, snapshot.node) + (seen.track_value or 0)
+    own = effective(base_priority(config, vip, snapshot.node), seen.track_value or 0)
     late = at > old.held_since + OWN_TAKEOVER_SECONDS
     return late and 0 < advert.value.priority <= own
 

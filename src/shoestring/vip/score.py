@@ -18,17 +18,13 @@ from collections.abc import Iterator, Mapping
 from shoestring.config.model import Check, Config, GatewayCheck
 from shoestring.core.decision import CheckMemory, Memory
 from shoestring.core.event import Event
+from shoestring.core.priority import BASE_OTHER, BASE_PREFERRED, SCORE_MIN, score
 from shoestring.core.seen import Seen
 from shoestring.core.snapshot import CheckReport, CheckSeen, NodeReport, Snapshot
 
-BASE_PREFERRED = 230
-BASE_OTHER = 229
-STICKY = 20
-FRESH = 4
 AGENT_DEAD = -10
 UNPROVEN = -60
 MAINTENANCE = -150
-SCORE_MIN = -200
 FAULT = -254
 
 
@@ -103,8 +99,7 @@ def _counted(check: Check, old: CheckMemory, seen: Seen[CheckSeen]) -> CheckMemo
 def fault_score(config: Config, memory: Memory) -> int:
     """Return 0 for a healthy node, down to -200: failing checks, and what the database lacks."""
     failing = [name for name, now in memory.checks.items() if now.failing]
-    lost = sum(config.checks[name].weight for name in failing) + memory.database.penalty
-    return max(SCORE_MIN, -lost)
+    return score((*(config.checks[name].weight for name in failing), memory.database.penalty))
 
 
 def full_score(config: Config, memory: Memory) -> int:
