@@ -87,8 +87,9 @@ def _report(as_json: bool) -> None:
         say(["by day:", *(f"  {day}  {count}" for day, count in sorted(found["days"].items()))])
     if found["paths"]:
         say(["paths:", *(f"  {count:>4}  {path}" for path, count in found["paths"].items())])
-    if found["watched"]:
-        rows = (f"  {w['source']:<24} {w['score']:>4.0f}" for w in found["watched"][: show.TOP])
+    watched = [w for w in found["watched"] if w["score"] >= 1][: show.TOP]
+    if watched:
+        rows = (f"  {w['source']:<24} {w['score']:>4.0f}" for w in watched)
         say(["under suspicion:", *rows])
 
 

@@ -9,6 +9,7 @@ from shoestring.core.database_events import DATABASE_KINDS
 from shoestring.core.guard_events import GUARD_KINDS
 from shoestring.core.kind import Kind
 from shoestring.core.level import Level
+from shoestring.core.lint_kinds import LINT_KINDS
 from shoestring.core.site_events import SITE_KINDS
 
 
@@ -236,5 +237,6 @@ CATALOGUE: Mapping[str, Kind] = {
         *DATABASE_KINDS,
         *SITE_KINDS,
         *GUARD_KINDS,
+        *LINT_KINDS,
     )
 }

@@ -82,7 +82,7 @@ class Engine:
             entry = parse(line) or error_line(line)
             if entry is None:
                 # A line of the error log that names no client says nothing about any.
-                self.counts.unread += not line.startswith("[")
+                self.counts.unread += format_name != "error" and not line.startswith("[")
             elif entry.address in quiet:
                 quiet[entry.address] += 1
             else:

@@ -6,11 +6,12 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
-from shoestring.core.guard import Block, Replayed
+from shoestring.core.guard import OWN_FORMAT, Block, Replayed
 
 Document = Mapping[str, Any]
 LINE_WIDTH = 76
 TOP = 10
+OWN_FIELDS = OWN_FORMAT.count(r"\t") - 1  # evidence is cut after 300 characters
 _MODES = {
     "off": "off: nothing is blocked",
     "observe": "observing: it reports, and blocks nothing",
@@ -77,7 +78,16 @@ def why(document: Document, now: float) -> Iterator[str]:
         at = _clock(each["at"])
         yield f"  {each['points']:>3.0f}  {each['rule']}: {each['reason']}"
         yield f"       {at} {each['place']}"
-        yield f"       {printable(each['line'])[: LINE_WIDTH - 7]}"
+        yield f"       {_shortened(each['line'])[: LINE_WIDTH - 7]}"
+
+
+def _shortened(line: str) -> str:
+    """Return what a line says beside time and address, which are told already."""
+    fields = line.split("\t")
+    if len(fields) >= OWN_FIELDS:
+        status, request, agent = fields[3], fields[9], fields[10]
+        return printable(f"{status} {request} ({agent})")
+    return printable(line)
 
 
 def printable(line: str) -> str:
