@@ -10,18 +10,24 @@ from shoestring.agent.decide import decide
 from shoestring.agent.journal import decision_at
 from shoestring.cli.client import status
 from shoestring.cli.output import json_option, print_json
-from shoestring.config.load import load
+from shoestring.cli.tables import show_tables
+from shoestring.config.load import in_force, load
 from shoestring.core.errors import ShoestringError, UsageError
 from shoestring.core.event import CATALOGUE
 from shoestring.show.explain import decision_lines, explain
+from shoestring.vip.tables import tables
 
 
 @click.command("explain")
 @click.argument("subject", default="")
 @click.option("--at", "when", default="", help="Replay the decision at this time (UTC).")
+@click.option("--table", "as_table", is_flag=True, help="Who holds each VIP when what fails.")
 @json_option
-def command(subject: str, when: str, as_json: bool) -> None:
+def command(subject: str, when: str, *, as_table: bool, as_json: bool) -> None:
     """Say why a VIP is where it is, what an event code means, or what was decided at a time."""
+    if as_table:
+        show_tables(list(tables(load(in_force()))), as_json=as_json)
+        return
     if when:
         lines = _replayed(_time(when))
     elif subject.upper() in CATALOGUE:

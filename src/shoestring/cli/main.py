@@ -19,6 +19,8 @@ VERBS = {
     "history": "shoestring.cli.history",
     "explain": "shoestring.cli.explain",
     "log": "shoestring.cli.log",
+    "lint": "shoestring.cli.lint",
+    "import": "shoestring.cli.import_",
     "init": "shoestring.cli.init",
     "invite": "shoestring.cli.invite",
     "join": "shoestring.cli.join",

@@ -67,6 +67,7 @@ class Contender:
     """One node's side of an address: what it starts from, what moves it, and whether it preempts.
 
     address: the primary address as a number, which settles a tie at the start (the higher one).
+    margin: by how much more than the holder it must be worth before it takes over.
     """
 
     name: str
@@ -74,6 +75,7 @@ class Contender:
     trackers: Sequence[Tracker] = ()
     preempts: bool = True
     address: int = 0
+    margin: int = 0
 
     def checks(self) -> tuple[str, ...]:
         """Return the names of what is checked."""
@@ -87,6 +89,16 @@ class Contender:
         if any(tracker.is_fault(failing=bad) for tracker, bad in states):
             return None
         return effective(self.base, sum(t.adjustment(failing=bad) for t, bad in states))
+
+
+def agents_side(name: str, weights: Mapping[str, int], *, preferred: bool) -> Contender:
+    """Return one node of a pair of ours: scores for priorities, compared as `is_fitter` does.
+
+    A score ends at -200 (`score`), and 201 + the score ends at 1 (`effective`).
+    """
+    trackers = tuple(Tracker(check, -weight) for check, weight in weights.items() if weight)
+    base = PRIORITY_MIN - SCORE_MIN
+    return Contender(name, base, trackers, address=int(preferred), margin=STICKY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,5 +141,5 @@ def holders(pair: Pair, states: States, before: int, *, deaf: bool = False) -> f
     if deaf or len(ready) < 2:
         return frozenset(ready)
     other = 1 - before
-    takes = ready[other] > ready[before] and pair[other].preempts
+    takes = ready[other] > ready[before] + pair[other].margin and pair[other].preempts
     return frozenset({other if takes else before})

@@ -45,6 +45,7 @@ class Text:
 
     lines: list[Line] = field(default_factory=list)
     hosts: dict[str, Place] = field(default_factory=dict)
+    chosen: bool = False
     troubles: list[tuple[str, Place]] = field(default_factory=list)
 
 
@@ -72,7 +73,7 @@ def words_of(line: str) -> tuple[tuple[str, ...], bool]:
 
 
 def read(name: str, text: str, include: Include, host: str = "") -> Text:
-    """Return the lines that hold on a host (its config-id; none: conditional lines are left out)."""
+    """Return the lines that hold on a host (its config-id; none: no conditional line does)."""
     reader = _Reader(include, host)
     reader.read(name, text, 0)
     return reader.text
@@ -82,6 +83,7 @@ class _Reader:
     def __init__(self, include: Include, host: str) -> None:
         self.text = Text()
         self._include, self._host = include, host
+        self.text.chosen = bool(host)
         self._parameters: dict[str, list[str]] = {}
         self._included = 0
 
