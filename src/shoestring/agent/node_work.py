@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from shoestring.core.errors import PeerError
 from shoestring.system.run import run_async
 
-VERBS = ("plan", "apply", "revert", "certificates")
+VERBS = ("plan", "apply", "revert", "certificates", "examine")
 LIMIT_SECONDS = 140.0
 
 

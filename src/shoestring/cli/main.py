@@ -19,6 +19,7 @@ VERBS = {
     "history": "shoestring.cli.history",
     "explain": "shoestring.cli.explain",
     "log": "shoestring.cli.log",
+    "doctor": "shoestring.cli.doctor",
     "lint": "shoestring.cli.lint",
     "import": "shoestring.cli.import_",
     "init": "shoestring.cli.init",

@@ -9,16 +9,21 @@ from typing import Any
 
 import click
 
+from shoestring.config.load import in_force, load
 from shoestring.core.errors import ShoestringError
 from shoestring.setup import database_check
 from shoestring.setup.apply import apply_node, revert_node
+from shoestring.setup.doctor import FACTS
+from shoestring.setup.examine import examine
 from shoestring.setup.plan import PLAN, plan_node
+from shoestring.system.netlink import Netlink, once
+from shoestring.system.who import own_node
 
 BODY_MAX = 1024 * 1024
 
 
 @click.command("node", hidden=True)
-@click.argument("verb", type=click.Choice(["plan", "apply", "revert", "certificates"]))
+@click.argument("verb", type=click.Choice(["plan", "apply", "revert", "certificates", "examine"]))
 def command(verb: str) -> None:
     """Do one verb of set-up on this node alone."""
     try:
@@ -37,6 +42,11 @@ def _do(verb: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
         return plan
     if verb == "apply":
         return apply_node(str(body["pair_toml"]), str(body["digest"]))
+    if verb == "examine":
+        config = load(in_force())
+        facts = examine(config, own_node(config, once(Netlink.addresses)))
+        answer: Mapping[str, Any] = FACTS.dump_python(facts, mode="json")
+        return answer
     if verb == "certificates":
         return database_check.renew_certificates()
     return revert_node(str(body["backup"]))

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from shoestring.core.database_events import DATABASE_KINDS
+from shoestring.core.doctor_kinds import DOCTOR_KINDS
 from shoestring.core.guard_events import GUARD_KINDS
 from shoestring.core.kind import Kind
 from shoestring.core.level import Level
@@ -238,5 +239,6 @@ CATALOGUE: Mapping[str, Kind] = {
         *SITE_KINDS,
         *GUARD_KINDS,
         *LINT_KINDS,
+        *DOCTOR_KINDS,
     )
 }

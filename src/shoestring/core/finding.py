@@ -12,13 +12,19 @@ from shoestring.core.level import Level
 class Finding:
     """One finding; its level OK means that it is for information.
 
-    file, line: where it stands in a file, or "" and 0. node: where it is so, or "".
+    file, line: where it stands in a file, or "" and 0. node: where it is so, or "". said: its
+    sentence where somebody else has made it already.
     """
 
     event: Event
     file: str = ""
     line: int = 0
     node: str = ""
+    said: str = ""
+
+    def sentence(self) -> str:
+        """Return the sentence for people."""
+        return self.said or self.event.sentence()
 
     @property
     def level(self) -> Level:
@@ -31,7 +37,7 @@ class Finding:
         return {
             "code": kind.code,
             "level": kind.level.name if kind.level else "INFO",
-            "text": self.event.sentence(),
+            "text": self.sentence(),
             "why": kind.why,
             "fix": kind.fix.format_map(_Known(self.event.facts)),
             "facts": dict(self.event.facts),

@@ -52,7 +52,7 @@ def lines(findings: Iterable[Finding]) -> Iterator[Text]:
     """Yield each finding: mark, code, places and sentence; then why, and what to do."""
     alike: dict[tuple[str, str, str], list[Finding]] = {}
     for finding in findings:
-        key = finding.event.code, finding.event.sentence(), finding.node
+        key = finding.event.code, finding.sentence(), finding.node
         alike.setdefault(key, []).append(finding)
     for (code, sentence, node), group in alike.items():
         level = group[0].level
@@ -76,14 +76,14 @@ def gcc(findings: Iterable[Finding]) -> Iterator[str]:
     """Yield each finding as compilers do, for editors."""
     for finding in findings:
         place = f"{finding.file}:{finding.line or 1}:1"
-        yield f"{place}: {GCC[finding.level]}: {finding.event.sentence()} [{finding.event.code}]"
+        yield f"{place}: {GCC[finding.level]}: {finding.sentence()} [{finding.event.code}]"
 
 
 def github(findings: Iterable[Finding]) -> Iterator[str]:
     """Yield each finding as a workflow command of GitHub's."""
     for finding in findings:
         where = f"file={_escaped(finding.file)},line={finding.line or 1}"
-        text = _escaped(finding.event.sentence())
+        text = _escaped(finding.sentence())
         yield f"::{GITHUB[finding.level]} {where},title={finding.event.code}::{text}"
 
 

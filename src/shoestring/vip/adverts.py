@@ -16,7 +16,7 @@ HEADER = 8
 
 @dataclass(frozen=True, slots=True)
 class Advertisement:
-    """One VRRP advertisement; interval in seconds."""
+    """One VRRP advertisement; interval in seconds; auth: type and data of version 2, else ""."""
 
     source: str
     target: str
@@ -26,6 +26,7 @@ class Advertisement:
     priority: int
     interval_seconds: float
     addresses: tuple[str, ...]
+    auth: str = ""
 
 
 def decode(packet: bytes) -> Advertisement | None:
@@ -78,6 +79,14 @@ def _decode_vrrp(
         interval = float(body[5])
     parts = (body[HEADER + i * size : HEADER + (i + 1) * size] for i in range(count))
     addresses = tuple(str(ip_address(part)) for part in parts)
+    auth = _auth(body, HEADER + count * size) if version == 2 else ""
     return Advertisement(
-        str(source), str(target), ttl, version, vrid, priority, interval, addresses
+        str(source), str(target), ttl, version, vrid, priority, interval, addresses, auth
     )
+
+
+def _auth(body: bytes, at: int) -> str:
+    """Return type and data of version 2's authentication (RFC 2338 section 5.3.6): "1:secret"."""
+    if body[4] == 0:
+        return ""
+    return f"{body[4]}:{body[at : at + 8].rstrip(bytes(1)).decode('latin-1')}"
