@@ -117,8 +117,14 @@ class Control:
         if name not in names:
             raise UsageError(f"there is no {what} {name!r}", hint=f"one of {', '.join(names)}")
 
+    def state(self) -> Mapping[str, object]:
+        """Return snapshot and memory of the last decision."""
+        return self._loop.state()
+
     async def for_peer(self, verb: str, body: Mapping[str, object]) -> Mapping[str, object] | None:
         """Do what the peer asks of this slice; None for a verb that is not ours."""
+        if verb == "state":
+            return self.state()
         if verb == "move":
             return await self.move(parsed(MoveWord, body))
         if verb == "maintenance":
@@ -161,6 +167,7 @@ class ControlServer:
         middlewares = [self._counted, as_json]
         app = web.Application(client_max_size=REQUEST_MAX, middlewares=middlewares)
         app.router.add_get("/status", self._get_status)
+        app.router.add_get("/state", self._get_state)
         app.router.add_post("/move", self._post_move)
         app.router.add_post("/maintenance", self._post_maintenance)
         app.router.add_post("/peer", self._post_peer)
@@ -194,6 +201,9 @@ class ControlServer:
 
     async def _get_status(self, _request: web.Request) -> web.Response:
         return web.json_response(dict(self._status()))
+
+    async def _get_state(self, _request: web.Request) -> web.Response:
+        return web.json_response(dict(self._control.state()))
 
     async def _post_move(self, request: web.Request) -> web.Response:
         word = parsed(MoveWord, await body_of(request))

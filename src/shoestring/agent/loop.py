@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from pydantic import TypeAdapter
 
 from shoestring import __version__
 from shoestring.agent.decide import decide, report
-from shoestring.agent.journal import JournalWriter
+from shoestring.agent.journal import MEMORY, SNAPSHOT, JournalWriter
 from shoestring.agent.lanes import Lanes
 from shoestring.agent.store import Store
 from shoestring.config.model import Config
@@ -68,6 +68,7 @@ class Loop:
         self._reported: NodeReport | None = None
         self._reported_at = 0.0
         self.report: NodeReport | None = None
+        self.snapshot: Snapshot | None = None
 
     async def run(self) -> None:
         """Tick until cancelled."""
@@ -83,7 +84,7 @@ class Loop:
 
     def tick(self) -> tuple[Decision, Snapshot]:
         """Look, decide, journal, act, publish."""
-        snapshot = self._snapshot()
+        snapshot = self.snapshot = self._snapshot()
         before = self._memory
         decision = decide(self._here.config, before, snapshot)
         self._journal.record(snapshot, before, decision)
@@ -126,6 +127,13 @@ class Loop:
             guard=board.guard,
             requests=requests,
         )
+
+    def state(self) -> Mapping[str, object]:
+        """Return what the next decision would be made from, for those who imagine one."""
+        return {
+            "snapshot": SNAPSHOT.dump_python(self.snapshot or self._snapshot(), mode="json"),
+            "memory": MEMORY.dump_python(self._memory, mode="json"),
+        }
 
     def _remember(self) -> None:
         try:

@@ -6,9 +6,10 @@ from datetime import UTC, datetime, timedelta
 
 import click
 
+from shoestring.agent import imagine
 from shoestring.agent.decide import decide
-from shoestring.agent.journal import decision_at
-from shoestring.cli.client import status
+from shoestring.agent.journal import MEMORY, SNAPSHOT, decision_at
+from shoestring.cli.client import ask, ask_peer, status
 from shoestring.cli.output import json_option, print_json
 from shoestring.cli.tables import show_tables
 from shoestring.config.load import in_force, load
@@ -21,14 +22,17 @@ from shoestring.vip.tables import tables
 @click.command("explain")
 @click.argument("subject", default="")
 @click.option("--at", "when", default="", help="Replay the decision at this time (UTC).")
+@click.option("--if", "imagined", default="", help="Play through: 'apache hangs on alpha'.")
 @click.option("--table", "as_table", is_flag=True, help="Who holds each VIP when what fails.")
 @json_option
-def command(subject: str, when: str, *, as_table: bool, as_json: bool) -> None:
+def command(subject: str, when: str, imagined: str, *, as_table: bool, as_json: bool) -> None:
     """Say why a VIP is where it is, what an event code means, or what was decided at a time."""
     if as_table:
         show_tables(list(tables(load(in_force()))), as_json=as_json)
         return
-    if when:
+    if imagined:
+        lines = _imagined(imagined)
+    elif when:
         lines = _replayed(_time(when))
     elif subject.upper() in CATALOGUE:
         lines = _code(subject.upper())
@@ -38,6 +42,24 @@ def command(subject: str, when: str, *, as_table: bool, as_json: bool) -> None:
         print_json({"lines": lines})
     else:
         click.echo("\n".join(lines))
+
+
+def _imagined(words: str) -> list[str]:
+    """Play a hypothesis through on what both agents see now."""
+    config = load(in_force())
+    hypothesis = imagine.understood(config, words)
+    states, silent = [ask("GET", "/state")], []
+    try:
+        states.append(ask_peer("state", {}))
+    except ShoestringError as error:
+        silent = [f"  (the other node is not heard, and taken to be silent: {error.message})"]
+    sides = {}
+    for state in states:
+        snapshot = SNAPSHOT.validate_python(state["snapshot"])
+        sides[snapshot.node] = snapshot, MEMORY.validate_python(state["memory"])
+    if hypothesis.node not in sides and not hypothesis.dead:
+        raise ShoestringError(f"{hypothesis.node} is not heard, so nothing can be imagined there")
+    return [*imagine.lines(imagine.imagine(config, sides, hypothesis)), *silent]
 
 
 def _code(code: str) -> list[str]:

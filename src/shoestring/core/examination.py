@@ -33,7 +33,8 @@ class Facts:
     """One node, looked at for two seconds.
 
     received: adverts that keepalived has counted meanwhile, by instance; states: its VRRP states.
-    answers: MAC addresses other than this node's that answer for an address. units: those that are
+    speakers: addresses from which ARP arrived. answers: MAC addresses other than this node's that
+    answer for an address. units: those that are
     not as they should be. unseen: what could not be looked at, and why.
     """
 
@@ -46,6 +47,7 @@ class Facts:
     heard: tuple[Heard, ...] = ()
     received: Mapping[str, int] = field(default_factory=dict)
     states: Mapping[str, str] = field(default_factory=dict)
+    speakers: tuple[str, ...] = ()
     answers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     macs: tuple[str, ...] = ()
     units: Mapping[str, str] = field(default_factory=dict)

@@ -38,6 +38,7 @@ PACKAGES = (
         "monitoring-plugins-basic",
         "ufw",
         "firewalld",
+        "libfaketime",
     ),
 )
 # WordPress brings mod_php, and that brings prefork: not what a server of ours runs.

@@ -165,7 +165,7 @@ def _addresses(config: Config, me: Facts) -> Iterator[Finding]:
     """Tell where an address is on a node that does not hold it by VRRP."""
     for name, vip in config.vips.items():
         state = me.states.get(name, "UNKNOWN")
-        if state in ("MASTER", "UNKNOWN") and me.states:
+        if state in ("MASTER", "UNKNOWN"):
             continue
         for interface in vip.address:
             if str(interface.ip) in me.addresses:
@@ -218,7 +218,7 @@ def _strangers(here: Facts, there: Facts | None) -> Iterator[Finding]:
 def _silent_peer(config: Config, here: Facts) -> Iterator[Finding]:
     other = config.other(here.node)
     theirs = {str(address) for address in config.nodes[other].address}
-    heard = any(each.source in theirs for each in here.heard)
+    heard = any(each.source in theirs for each in here.heard) or bool(theirs & {*here.speakers})
     answers = any(here.answers.get(address) for address in theirs)
     if here.peer_port == "open":
         return

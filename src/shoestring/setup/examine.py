@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import replace
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,8 @@ WATCH_SECONDS = 2.2
 ASK_SECONDS = 0.3
 CONNECT_SECONDS = 1.0
 DUMP_TRIES = 40
+PACKET_OUTGOING = 4
+ARP_FRAME = 42
 CONF_MAX = 1 << 20
 DISKS = ("/", "/var/lib/mysql", "/var/lib/shoestring")
 TABLES = ("inet shoestring", "inet shoestring_guard")
@@ -57,6 +60,7 @@ class _Examiner:
         self._peer = config.other(node)
         self._unseen: dict[str, str] = {}
         self._heard: dict[tuple[str, int], tuple[Advertisement, int]] = {}
+        self._speakers: set[str] = set()
 
     def facts(self) -> Facts:
         wall = time.time()
@@ -71,6 +75,7 @@ class _Examiner:
             after = self._look("keepalived", _dumped, [])
         return replace(
             base,
+            speakers=tuple(sorted(self._speakers)),
             heard=tuple(_heard(advert, count) for advert, count in self._heard.values()),
             received=_received(before, after),
             states={name: state for name, state, _ in after},
@@ -115,15 +120,31 @@ class _Examiner:
                 yield segment.vrrp_socket(self._interface, version)
             except OSError as error:
                 self._unseen["VRRP"] = str(error)
+        arp = socket.htons(segment.ETH_P_ARP)
+        try:
+            sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, arp)
+            sock.bind((self._interface, segment.ETH_P_ARP))
+            sock.setblocking(False)
+        except OSError as error:
+            self._unseen["ARP"] = str(error)
+            return
+        yield sock
 
     def _listen(self, sockets: list[socket.socket], seconds: float) -> None:
         ready, _, _ = select.select(sockets, [], [], seconds)
         for sock in ready:
             with suppress(BlockingIOError):
-                advert = decode(sock.recv(segment.FRAME_MAX))
-                if advert is not None:
+                packet, where = sock.recvfrom(segment.FRAME_MAX)
+                if sock.type == socket.SOCK_RAW:
+                    self._speaks(packet, sent_here=where[2] == PACKET_OUTGOING)
+                elif (advert := decode(packet)) is not None:
                     key = advert.source, advert.vrid
                     self._heard[key] = advert, self._heard.get(key, (advert, 0))[1] + 1
+
+    def _speaks(self, frame: bytes, *, sent_here: bool) -> None:
+        """Note who asks or tells anything by ARP."""
+        if not sent_here and len(frame) >= ARP_FRAME:
+            self._speakers.add(str(IPv4Address(frame[28:32])))
 
     def _answers(self, mac: str) -> Iterator[tuple[str, tuple[str, ...]]]:
         """Ask the segment who has each address of the pair."""
@@ -133,7 +154,9 @@ class _Examiner:
         asked.append(str(self._config.nodes[self._peer].address[0]))
         for address in asked:
             source = own if ":" not in address and ":" not in own else None
-            answer = segment.ask(self._interface, hardware, source, address, ASK_SECONDS)
+            answer = segment.ask(
+                self._interface, hardware, source, address, ASK_SECONDS, to_us=True
+            )
             yield address, (answer.hex(":"),) if answer is not None else ()
 
     def _units(self) -> Iterator[tuple[str, str]]:

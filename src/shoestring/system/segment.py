@@ -128,10 +128,17 @@ def answer_to(frame: bytes, target: str) -> bytes | None:
 
 
 def ask(
-    interface: str, hardware: bytes, source: str | None, target: str, timeout_seconds: float
+    interface: str,
+    hardware: bytes,
+    source: str | None,
+    target: str,
+    timeout_seconds: float,
+    *,
+    to_us: bool = False,
 ) -> bytes | None:
     """Ask the segment who has an address; return the MAC address, or None if nobody answers.
 
+    to_us: only an answer that was sent to us counts, and nothing that its owner says to everybody.
     Blocking; raises OSError.
     """
     kind = ETH_P_ARP if ip_address(target).version == 4 else ETH_P_IPV6
@@ -145,7 +152,8 @@ def ask(
             except TimeoutError:
                 return None
             mac = answer_to(frame, target)
-            if mac is not None and mac != hardware:
+            meant = not to_us or frame[:6] == hardware
+            if mac is not None and mac != hardware and meant:
                 return mac
     return None
 
