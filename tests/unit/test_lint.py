@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import time
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from shoestring.core.level import Level
 from shoestring.core.lint_kinds import LINT_KINDS
 from shoestring.core.priority import Contender, Tracker, effective, first_holder
 from shoestring.core.table import table
+from shoestring.lab.lint_trials import GOOD, lint_mutated
 from shoestring.show.findings import gcc, github, in_order
 from shoestring.vip.lint.disk import on_disk
 from shoestring.vip.lint.load import load
@@ -23,39 +23,6 @@ from shoestring.vip.lint.translate import translate
 from shoestring.vip.tables import tables
 
 SECONDS_MAX = 0.1
-GOOD = """
-global_defs {
-  router_id NODE
-  script_user root
-  enable_script_security
-  vrrp_version 3
-  vrrp_garp_master_refresh 1
-  reload_check_config /var/log/check.log
-}
-vrrp_script web {
-  script "/usr/bin/curl --fail http://127.0.0.1/"
-  interval 1
-  fall 2
-  weight -30
-}
-vrrp_instance main {
-  state BACKUP
-  interface eth0
-  virtual_router_id 77
-  priority PRIORITY
-  advert_int 0.2
-  unicast_src_ip HERE
-  unicast_peer {
-    THERE
-  }
-  track_script {
-    web
-  }
-  virtual_ipaddress {
-    203.0.113.100/24
-  }
-}
-"""
 PASSWORD = "  authentication {\n    auth_type PASS\n    auth_pass WORD\n  }\n"
 
 
@@ -262,43 +229,9 @@ def test_an_include_of_itself_ends(tmp_path: Path):
 
 
 def test_a_thousand_mutations_neither_crash_nor_take_long(tmp_path: Path):
-    dice = random.Random(4)
-    other = load(written(tmp_path, node="b"))[0]
-    slowest = 0.0
-    for _ in range(1000):
-        path = tmp_path / "mutated.conf"
-        path.write_bytes(mutated(dice))
-        began = time.perf_counter()
-        conf, found = load(path)
-        found += together((conf, other), ("a", "b"))
-        found += on_disk(conf, tmp_path)
-        for form in (gcc, github):
-            assert len(list(form(in_order(found)))) > 0
-        slowest = max(slowest, time.perf_counter() - began)
-    assert slowest < SECONDS_MAX
-
-
-def mutated(dice: random.Random) -> bytes:
-    """Return a good file with letters, words and lines lost, doubled, swapped and made up."""
-    lines = GOOD.replace("PRIORITY", "110").split("\n")
-    for _ in range(dice.randrange(1, 8)):
-        at = dice.randrange(len(lines))
-        match dice.randrange(7):
-            case 0:
-                del lines[at]
-            case 1:
-                lines.insert(at, dice.choice(lines))
-            case 2:
-                lines[at] = lines[at][: dice.randrange(len(lines[at]) + 1)]
-            case 3:
-                lines[at] += dice.choice([" {", " }", ' "', " \\", "$A", "\0", "é", "-" * 9000])
-            case 4:
-                lines[at] = lines[at].replace("1", str(dice.randrange(-(10**12), 10**12)))
-            case 5:
-                lines.insert(at, dice.choice(["$X=${X}${X}a", "@^ x", "include *", "${X}" * 50]))
-            case _:
-                dice.shuffle(lines)
-    return "\n".join(lines).encode() + dice.randbytes(dice.choice([0, 0, 20]))
+    found = lint_mutated(tmp_path)
+    assert (found.count, found.crashed) == (1000, 0)
+    assert found.slowest_seconds < SECONDS_MAX
 
 
 def test_places_are_told_to_editors_and_to_ci(tmp_path: Path):

@@ -25,7 +25,6 @@ from shoestring.vip.score import FAULT, base_priority
 ROUNDS = 12
 ROUND_SECONDS = 0.05
 GRACEFUL_SECONDS = 0.02
-SILENT_SECONDS = 2.5
 EXAMPLES = "'apache hangs on alpha', 'check web fails on beta', 'alpha dies', 'agent dies on beta'"
 _FAILS = re.compile(
     r"(?:check )?(?P<what>[\w.-]+) (?P<how>hangs?|stops?|fails?|dies|is (?:stopped|killed)) on "
@@ -266,10 +265,6 @@ def _play(world: _World, hypothesis: Hypothesis) -> None:
         world.vote()
         at += ROUND_SECONDS
         world.pass_time(ROUND_SECONDS)
-    if hypothesis.dead:  # what is told only after a while of silence
-        world.pass_time(SILENT_SECONDS)
-        world.exchange()
-        world.decide(at + SILENT_SECONDS)
 
 
 def _visitors(hypothesis: Hypothesis, before: str | None, after: str | None) -> str:

@@ -13,8 +13,8 @@ DOCTOR_KINDS = (
         "DOC-101",
         BAD,
         "VRRP of {peer} arrives at {node}, and the firewall of {node} drops it",
-        "The packets reach the interface (seen before the firewall), and keepalived counts none: "
-        "it believes that it is alone.",
+        "The packets reach the interface (seen before the firewall), and keepalived gets none: it "
+        "believes that it is alone, now or after the next move.",
         "nft list ruleset on {node}; let protocol 112 from {peer} in",
     ),
     Kind(
@@ -64,7 +64,7 @@ DOCTOR_KINDS = (
         "DOC-108",
         BAD,
         "VRRP of {peer} does not arrive at {node}",
-        "{peer} says that it sends; something between the two drops it.",
+        "{peer} has sent probes of protocol 112; something between the two drops them.",
         "a switch that filters, a cloud without protocol 112, {peer}'s own firewall",
     ),
     Kind(

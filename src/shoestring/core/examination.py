@@ -32,10 +32,10 @@ class DatabaseFacts:
 class Facts:
     """One node, looked at for two seconds.
 
-    received: adverts that keepalived has counted meanwhile, by instance; states: its VRRP states.
-    speakers: addresses from which ARP arrived. answers: MAC addresses other than this node's that
-    answer for an address. units: those that are
-    not as they should be. unseen: what could not be looked at, and why.
+    arrived: protocol 112 of the peer reached the interface; passed: it passed the firewall, too.
+    states: VRRP states of keepalived's instances. speakers: addresses from which ARP arrived.
+    answers: MAC addresses other than this node's that answer for an address. units: those that
+    are not as they should be. unseen: what could not be looked at, and why.
     """
 
     node: str
@@ -45,7 +45,8 @@ class Facts:
     addresses: tuple[str, ...]
     keepalived_conf: str
     heard: tuple[Heard, ...] = ()
-    received: Mapping[str, int] = field(default_factory=dict)
+    arrived: bool = False
+    passed: bool = False
     states: Mapping[str, str] = field(default_factory=dict)
     speakers: tuple[str, ...] = ()
     answers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

@@ -24,7 +24,6 @@ FACTS: TypeAdapter[Facts] = TypeAdapter(Facts)
 TTL = 255
 CLOCK_SECONDS_MAX = 2.0
 FREE_PERCENT_MIN = 5.0
-HEARD_MIN = 2
 # What explains other things comes first; among the rest the level decides.
 CAUSES = (
     *("DOC-128", "DOC-109", "DOC-110", "DOC-101", "DOC-102", "DOC-103", "DOC-107", "DOC-105"),
@@ -111,8 +110,10 @@ def _wire(config: Config, me: Facts, peer: Facts | None) -> Iterator[Finding]:
         elif heard.source not in ours and instance is not None:
             facts = {"vip": instance.name, "source": heard.source, "vrid": str(heard.vrid)}
             yield Finding(Event("VIP-110", facts))
-    if peer is not None:
-        yield from _unheard(me, other, peer, theirs)
+    if me.arrived and not me.passed and "the firewall" not in me.unseen:
+        yield _found("DOC-101", me, peer=other)
+    elif peer is not None and not me.arrived and "the firewall" not in peer.unseen:
+        yield _found("DOC-108", me, peer=other)
 
 
 def _of_peer(
@@ -124,10 +125,7 @@ def _of_peer(
                 facts = {"vip": each.name, "theirs": str(heard.vrid), "ours": str(each.vrid)}
                 yield _found("DOC-107", me, peer=other, **facts)
         return
-    refused = list(_refused(me, other, heard, own))
-    yield from refused
-    if not refused and heard.count >= HEARD_MIN and me.received.get(own.name) == 0:
-        yield _found("DOC-101", me, peer=other)
+    yield from _refused(me, other, heard, own)
 
 
 def _refused(me: Facts, other: str, heard: Heard, own: Instance) -> Iterator[Finding]:
@@ -152,13 +150,6 @@ def _auth(own: Instance) -> str:
     kind, password = own.auth
     number = {"PASS": "1", "AH": "2"}.get(kind.upper())
     return f"{number}:{password[:8]}" if number else ""
-
-
-def _unheard(me: Facts, other: str, peer: Facts, theirs: set[str]) -> Iterator[Finding]:
-    """Tell where the peer is master of something, and nothing of it arrives."""
-    sends = [name for name, state in peer.states.items() if state == "MASTER"]
-    if sends and not any(heard.source in theirs for heard in me.heard):
-        yield _found("DOC-108", me, peer=other)
 
 
 def _addresses(config: Config, me: Facts) -> Iterator[Finding]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import select
 import shutil
@@ -12,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import replace
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, ip_address
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +24,10 @@ from shoestring.setup import desired
 from shoestring.system import segment
 from shoestring.system.files import free_percent, read_bounded
 from shoestring.system.mariadb import Mariadb
-from shoestring.system.netlink import Netlink, once
+from shoestring.system.netlink import Address, Netlink, once
 from shoestring.system.run import run
 from shoestring.vip.adverts import Advertisement, decode
-from shoestring.vip.observe import DUMP_STATES, JSON_SIGNAL
+from shoestring.vip.observe import JSON_SIGNAL, parse_dump
 from shoestring.vip.render import DUMP
 
 WATCH_SECONDS = 2.2
@@ -36,6 +35,7 @@ ASK_SECONDS = 0.3
 CONNECT_SECONDS = 1.0
 DUMP_TRIES = 40
 PACKET_OUTGOING = 4
+PROBE, PROBE_SECONDS, TTL, VRRP_PROTOCOL = b"probe", 0.2, 255, 112
 ARP_FRAME = 42
 CONF_MAX = 1 << 20
 DISKS = ("/", "/var/lib/mysql", "/var/lib/shoestring")
@@ -61,31 +61,41 @@ class _Examiner:
         self._unseen: dict[str, str] = {}
         self._heard: dict[tuple[str, int], tuple[Advertisement, int]] = {}
         self._speakers: set[str] = set()
+        self._theirs = {str(address) for address in config.nodes[self._peer].address}
+        self._arrived = self._passed = False
 
     def facts(self) -> Facts:
         wall = time.time()
         sys_net = Path("/sys/class/net") / self._interface
         with ExitStack() as stack:
             sockets = [stack.enter_context(s) for s in self._sockets()]
-            before = self._look("keepalived", _dumped, [])
             until = time.monotonic() + WATCH_SECONDS
+            self._probe(sockets)
+            before = dict(self._look("keepalived", _dumped, []))
             base = self._base(wall, sys_net)
             while (left := until - time.monotonic()) > 0:
-                self._listen(sockets, left)
-            after = self._look("keepalived", _dumped, [])
+                self._probe(sockets)
+                self._listen(sockets, min(left, PROBE_SECONDS))
+            states = dict(self._look("keepalived", _dumped, []))
+            still = {
+                a.address for a in self._look("addresses", lambda: once(Netlink.addresses), [])
+            }
         return replace(
             base,
             speakers=tuple(sorted(self._speakers)),
             heard=tuple(_heard(advert, count) for advert, count in self._heard.values()),
-            received=_received(before, after),
-            states={name: state for name, state, _ in after},
+            arrived=self._arrived,
+            passed=self._passed,
+            # What moves meanwhile is neither here nor there.
+            states={name: s for name, s in states.items() if before.get(name) == s},
+            addresses=tuple(address for address in base.addresses if address in still),
             unseen=self._unseen,
         )
 
     def _base(self, wall: float, sys_net: Path) -> Facts:
         look = self._look
         mac = (read_bounded(sys_net / "address") or "").strip()
-        here = look("addresses", lambda: once(Netlink.addresses), [])
+        here = look("addresses", _addresses, [])
         port, differs = look("the peer's port", self._port, ("", False))
         return Facts(
             node=self._node,
@@ -127,19 +137,54 @@ class _Examiner:
             sock.setblocking(False)
         except OSError as error:
             self._unseen["ARP"] = str(error)
-            return
-        yield sock
+        else:
+            yield sock
+        yield from self._behind_firewall()
+
+    def _behind_firewall(self) -> Iterator[socket.socket]:
+        """Yield a socket that gets protocol 112 where keepalived does: after the firewall."""
+        address = self._config.nodes[self._node].address[0]
+        family = socket.AF_INET if address.version == 4 else socket.AF_INET6
+        try:
+            sock = socket.socket(family, socket.SOCK_RAW, VRRP_PROTOCOL)
+            sock.bind((str(address), 0))
+            if address.version == 4:
+                sock.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, TTL)
+            else:
+                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_UNICAST_HOPS, TTL)
+            sock.setblocking(False)
+        except OSError as error:
+            self._unseen["the firewall"] = str(error)
+        else:
+            yield sock
+
+    def _probe(self, sockets: list[socket.socket]) -> None:
+        """Send the peer what goes the way of an advert and says nothing (too short for VRRP)."""
+        peer = str(self._config.nodes[self._peer].address[0])
+        for sock in sockets:
+            if sock.family in (socket.AF_INET, socket.AF_INET6):
+                with suppress(OSError):
+                    sock.sendto(PROBE, (peer, 0))
 
     def _listen(self, sockets: list[socket.socket], seconds: float) -> None:
         ready, _, _ = select.select(sockets, [], [], seconds)
         for sock in ready:
             with suppress(BlockingIOError):
                 packet, where = sock.recvfrom(segment.FRAME_MAX)
-                if sock.type == socket.SOCK_RAW:
+                if sock.family != socket.AF_PACKET:
+                    self._passed = self._passed or where[0].partition("%")[0] in self._theirs
+                elif sock.type == socket.SOCK_RAW:
                     self._speaks(packet, sent_here=where[2] == PACKET_OUTGOING)
-                elif (advert := decode(packet)) is not None:
-                    key = advert.source, advert.vrid
-                    self._heard[key] = advert, self._heard.get(key, (advert, 0))[1] + 1
+                else:
+                    self._arrives(packet)
+
+    def _arrives(self, packet: bytes) -> None:
+        """Note whose packet of protocol 112 this is, and what it says if it is an advert."""
+        source = packet[12:16] if packet[:1] < b"\x60" else packet[8:24]
+        self._arrived = self._arrived or str(ip_address(source)) in self._theirs
+        if (advert := decode(packet)) is not None:
+            key = advert.source, advert.vrid
+            self._heard[key] = advert, self._heard.get(key, (advert, 0))[1] + 1
 
     def _speaks(self, frame: bytes, *, sent_here: bool) -> None:
         """Note who asks or tells anything by ARP."""
@@ -214,6 +259,10 @@ class _Examiner:
         return DatabaseFacts(int(row["id"]), bool(int(row["semi_sync"])))
 
 
+def _addresses() -> list[Address]:
+    return once(Netlink.addresses)
+
+
 def _heard(advert: Advertisement, count: int) -> Heard:
     return Heard(
         advert.source,
@@ -227,8 +276,8 @@ def _heard(advert: Advertisement, count: int) -> Heard:
     )
 
 
-def _dumped() -> list[tuple[str, str, int]]:
-    """Return name, state and adverts received of each instance, as keepalived dumps them.
+def _dumped() -> list[tuple[str, str]]:
+    """Return name and state of each instance, as keepalived dumps them.
 
     keepalived(8), "--signum=JSON"; the agent asks it the same way.
     """
@@ -240,25 +289,10 @@ def _dumped() -> list[tuple[str, str, int]]:
     os.kill(pid, JSON_SIGNAL)
     for _ in range(DUMP_TRIES):
         time.sleep(0.005)
-        with suppress(ValueError):
-            data = json.loads(read_bounded(path) or "")
-            items = data.get("vrrp", []) if isinstance(data, dict) else data
-            return [
-                (
-                    str(item["data"]["iname"]),
-                    DUMP_STATES.get(item["data"]["state"], "UNKNOWN"),
-                    int(item["stats"]["advert_rcvd"]),
-                )
-                for item in items
-            ]
-    raise ValueError("keepalived does not say what it has counted")
-
-
-def _received(
-    before: list[tuple[str, str, int]], after: list[tuple[str, str, int]]
-) -> dict[str, int]:
-    first = {name: count for name, _, count in before}
-    return {name: count - first[name] for name, _, count in after if name in first}
+        found = list(parse_dump(read_bounded(path) or ""))
+        if found:
+            return [(name, str(state)) for name, state in found]
+    raise ValueError("keepalived does not say in which state it is")
 
 
 def _tables() -> dict[str, bool]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ctypes
 import socket
 import struct
+import time
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 ETH_P_IP = 0x0800
@@ -144,9 +145,10 @@ def ask(
     kind = ETH_P_ARP if ip_address(target).version == 4 else ETH_P_IPV6
     with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(kind)) as sock:
         sock.bind((interface, kind))
-        sock.settimeout(timeout_seconds)
         sock.send(question(hardware, source, target))
-        for _ in range(1000):
+        until = time.monotonic() + timeout_seconds
+        while (left := until - time.monotonic()) > 0:  # others speak meanwhile
+            sock.settimeout(left)
             try:
                 frame = sock.recv(FRAME_MAX)
             except TimeoutError:
