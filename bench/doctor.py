@@ -16,7 +16,7 @@ from shoestring.lab.doctor_trials import DOCTOR_TOML, Examined, examine
 from shoestring.lab.figures import figures_json, figures_table
 from shoestring.lab.labs import Lab
 from shoestring.lab.lint_trials import Linted, lint_mutated
-from shoestring.lab.table_trials import GENERATED, Played, generated, play, tutorial
+from shoestring.lab.table_trials import Played, play_all
 
 PARTS = ("lint", "table", "doctor")
 
@@ -59,8 +59,7 @@ def _play(lab: Lab, tell: object) -> Played:
     need_root()
     try:
         lab.boot(package(), tell)
-        one = play(lab, [tutorial(0)], tell)
-        many = play(lab, [generated(number) for number in range(1, GENERATED + 1)], tell)
+        one, many = play_all(lab, tell)
     finally:
         lab.down()
     return Played(one.pairs + many.pairs, one.rows + many.rows, one.differing + many.differing)

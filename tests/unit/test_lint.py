@@ -11,8 +11,10 @@ from shoestring.config.load import parse
 from shoestring.core.errors import UsageError
 from shoestring.core.level import Level
 from shoestring.core.lint_kinds import LINT_KINDS
+from shoestring.core.platform import DEBIAN
 from shoestring.core.priority import Contender, Tracker, effective, first_holder
 from shoestring.core.table import table
+from shoestring.lab.labs import pair_toml
 from shoestring.lab.lint_trials import GOOD, lint_mutated
 from shoestring.show.findings import gcc, github, in_order
 from shoestring.vip.lint.disk import on_disk
@@ -20,6 +22,7 @@ from shoestring.vip.lint.load import load
 from shoestring.vip.lint.text import read, words_of
 from shoestring.vip.lint.together import all_tables, together
 from shoestring.vip.lint.translate import translate
+from shoestring.vip.render import render
 from shoestring.vip.tables import tables
 
 SECONDS_MAX = 0.1
@@ -299,6 +302,20 @@ gateway = "auto"
     assert rows["disk fails on b"].holders == ("b",)
     assert rows["disk fails on b"].wrong == "worse", "15 only warns, and the table says so"
     assert rows["web fails on a, web fails on b"].wrong == ""
+
+
+def test_what_we_render_has_no_finding(tmp_path: Path):
+    """Its track files hold whatever number the agent writes: no table can say what they do."""
+    config = parse(pair_toml())
+    confs = []
+    for node in config.nodes:
+        path = tmp_path / f"{node}.conf"
+        path.write_text(next(iter(render(config, node, DEBIAN))).text)
+        conf, found = load(path)
+        confs.append(conf)
+        assert not found
+    assert not list(together((confs[0], confs[1]), ("alpha", "beta")))
+    assert all_tables((confs[0], confs[1]), ("alpha", "beta"))[0].left_out == ("live",)
 
 
 def tutorial() -> tuple[str, str]:

@@ -45,7 +45,14 @@ def command(*, as_json: bool) -> None:
     slices = [name for name in ("database", "site", "guard") if getattr(config, name) is not None]
     verdict = show.verdict(found)
     if as_json:
-        print_json({"verdict": verdict.name, "findings": [each.document() for each in found]})
+        head = doctor.head(found)
+        print_json(
+            {
+                "verdict": verdict.name,
+                "headline": head,
+                "findings": [each.document() for each in found],
+            }
+        )
     else:
         out = console()
         out.print(Text(doctor.head(found)), soft_wrap=True)

@@ -30,16 +30,15 @@ class Examined:
 def doctor(host: Host) -> tuple[str, list[str], float]:
     """Return doctor's first line, the codes above information, and how long it took."""
     began = time.monotonic()
-    first = host.run(["shoestring", "doctor"], check=False).out.splitlines()[0]
+    said = json.loads(host.run(["shoestring", "doctor", "--json"], check=False).out)
     seconds = time.monotonic() - began
-    said = host.run(["shoestring", "doctor", "--json"], check=False).out
-    above = [f for f in json.loads(said)["findings"] if f["level"] != "INFO"]
-    return first, [f"{each['code']} {each['text']}" for each in above], seconds
+    above = [each for each in said["findings"] if each["level"] != "INFO"]
+    return said["headline"], [f"{each['code']} {each['text']}" for each in above], seconds
 
 
 def is_clean(lab: Lab) -> bool:
-    """Tell whether doctor finds nothing on either node."""
-    return not any(doctor(host)[1] for host in lab.hosts.values())
+    """Tell whether doctor finds nothing on either node; one of them looks at both."""
+    return not doctor(lab.hosts["alpha"])[1]
 
 
 def examine(lab: Lab, runs: int, tell: Tell) -> Examined:

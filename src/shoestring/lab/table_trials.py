@@ -8,6 +8,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
@@ -271,6 +272,15 @@ def play(lab: Lab, trials: Sequence[Trial], tell: Tell) -> Played:
     finally:
         stage.tear_down()
     return played
+
+
+def play_all(lab: Lab, tell: Tell) -> tuple[Played, Played]:
+    """Play the tutorial's pair, and beside it the generated ones, whose adverts are faster."""
+    many = [generated(number) for number in range(1, GENERATED + 1)]
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        slow = pool.submit(play, lab, [tutorial(0)], tell)
+        fast = pool.submit(play, lab, many, tell)
+        return slow.result(), fast.result()
 
 
 def _alive(row: Row) -> tuple[bool, bool]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from shoestring.lab.labs import Lab
-from shoestring.lab.table_trials import GENERATED, generated, play, tutorial
+from shoestring.lab.table_trials import GENERATED, play_all
 from tests.lab.conftest import quiet, removed_afterwards
 
 pytestmark = pytest.mark.lab
@@ -20,13 +20,10 @@ def two(built_package) -> Iterator[Lab]:
         yield lab
 
 
-def test_the_tutorials_pair_answers_as_its_table_says(two: Lab):
-    played = play(two, [tutorial(0)], quiet)
-    assert played.rows == 25
-    assert not played.differing
-
-
-def test_thirty_generated_pairs_answer_as_their_tables_say(two: Lab):
-    played = play(two, [generated(number) for number in range(1, GENERATED + 1)], quiet)
-    assert played.rows > 300
-    assert not played.differing
+def test_every_row_is_answered_as_its_table_says(two: Lab):
+    one, many = play_all(two, quiet)
+    assert (one.pairs, one.rows) == (1, 25)
+    assert many.pairs == GENERATED
+    assert many.rows > 300
+    assert not one.differing
+    assert not many.differing

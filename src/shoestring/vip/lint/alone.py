@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
-from functools import cache
+from functools import cache, lru_cache
 from importlib import resources
 
 from shoestring.core.event import Event
@@ -16,6 +16,7 @@ from shoestring.vip.lint.text import Place, Text
 from shoestring.vip.lint.tree import Node
 
 AUTH_MAX = 8
+NEAR_MAX = 40
 COPIED_PASSWORDS = frozenset(
     ["1111", "1234", "12345", "123456", "12345678", "password", "passw123", "secret", "k8s",
      "mypass", "pass", "changeme", "keepalived", "test", "qwerty", "somepass", "secr3t",
@@ -86,8 +87,8 @@ def _of_words(block: Node, name: str, conf: Conf) -> Iterator[Finding]:
     for node in block.children:
         word = node.keyword
         if word not in known:
-            near = difflib.get_close_matches(word, known, 1, 0.8)
-            perhaps = f"; {near[0]}?" if near else ""
+            near = _near(word, name)
+            perhaps = f"; {near}?" if near else ""
             where = "keepalived.conf" if name == "top" else name
             yield found("LNT-102", node.place, word=word[:60], block=where, perhaps=perhaps)
         if node.cut:
@@ -98,6 +99,13 @@ def _of_words(block: Node, name: str, conf: Conf) -> Iterator[Finding]:
             yield from _of_words(node, inner, conf)
         elif name == "vrrp_instance" and word == "authentication":
             yield from (found("LNT-106", n.place, value=n.keyword) for n in node.children if n.cut)
+
+
+@lru_cache(maxsize=4096)
+def _near(word: str, block: str) -> str:
+    """Return the keyword that was meant, or nothing."""
+    close = difflib.get_close_matches(word[:NEAR_MAX], keywords()[block], 1, 0.8)
+    return close[0] if close else ""
 
 
 def _of_range(block: str, node: Node) -> Iterator[Finding]:
@@ -227,6 +235,8 @@ def _of_trackers(conf: Conf, instance: Instance) -> Iterator[Finding]:
         if tracked.kind not in ("track_script", "track_file"):
             continue
         weight, _ = weight_of(conf, tracked)
+        if tracked.name not in conf.scripts | conf.files:
+            continue
         if weight == 0:
             yield found("LNT-135", tracked.place, instance=instance.name, check=tracked.name)
         elif group is not None and conf.root.last("vrrp_sync_group") is not None:

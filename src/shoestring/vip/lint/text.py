@@ -86,8 +86,14 @@ class _Reader:
         self.text.chosen = bool(host)
         self._parameters: dict[str, list[str]] = {}
         self._included = 0
+        self._open: list[str] = []
 
     def read(self, name: str, text: str, depth: int) -> None:
+        self._open.append(name)
+        self._read(name, text, depth)
+        self._open.pop()
+
+    def _read(self, name: str, text: str, depth: int) -> None:
         definition: tuple[str, list[str]] | None = None
         for number, raw in enumerate(text.split("\n"), 1):
             place = Place(name, number)
@@ -109,6 +115,9 @@ class _Reader:
         if not found:
             self.text.troubles.append((f"include {pattern} finds no file", place))
         for name, text in found:
+            if name in self._open:
+                self.text.troubles.append((f"include {pattern} includes {name} in itself", place))
+                continue
             self._included += 1
             if self._included > INCLUDES_MAX:
                 self.text.troubles.append((f"more than {INCLUDES_MAX} includes", place))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from shoestring.core.finding import Finding
 from shoestring.core.priority import Contender, Tracker
@@ -129,13 +129,17 @@ def tables(confs: Confs, match: Match, names: tuple[str, str]) -> Table:
         _contender(confs[1], match.sides[1], names[1]),
     )
     wrong = {f.event.code for check in (_refused, _unheard) for f in check(match)}
-    return table(match.address, pair, deaf=bool(wrong & DEAF))
+    found_ = table(match.address, pair, deaf=bool(wrong & DEAF))
+    fed = [t.name for conf, side in zip(confs, match.sides, strict=True)
+           for t in side.tracked if _is_fed(conf, t)]  # fmt: skip
+    return replace(found_, left_out=(*found_.left_out, *dict.fromkeys(fed)))
 
 
 def _contender(conf: Conf, instance: Instance, name: str) -> Contender:
     in_group = any(instance.name in group.members for group in conf.groups)
     tracked = [t for t in instance.tracked if t.kind in ("track_script", "track_file")]
     tracked = [t for t in tracked if t.name in (conf.scripts | conf.files)]
+    tracked = [t for t in tracked if not _is_fed(conf, t)]
     return Contender(
         name,
         instance.priority,
@@ -143,6 +147,11 @@ def _contender(conf: Conf, instance: Instance, name: str) -> Contender:
         instance.preempts,
         address_number(instance.source),
     )
+
+
+def _is_fed(conf: Conf, tracked: Tracked) -> bool:
+    """Tell whether this is a track file of weight 1: some program writes any number into it."""
+    return tracked.kind == "track_file" and abs(weight_of(conf, tracked)[0]) == 1
 
 
 def _tracker(conf: Conf, tracked: Tracked, *, in_group: bool) -> Tracker:
