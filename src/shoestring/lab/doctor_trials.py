@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 
 from shoestring.lab.hosts import Host, wait_until
 from shoestring.lab.labs import DATABASE_TOML, GUARD_TOML, Lab
-from shoestring.lab.sabotages import SABOTAGES, SITE_SETTINGS, sabotaged
+from shoestring.lab.sabotages import CHECK_SETTINGS, SABOTAGES, SITE_SETTINGS, sabotaged
 
-DOCTOR_TOML = DATABASE_TOML + SITE_SETTINGS + GUARD_TOML
+DOCTOR_TOML = CHECK_SETTINGS + DATABASE_TOML + SITE_SETTINGS + GUARD_TOML
 WELL_SECONDS = 60.0
 Tell = Callable[[str], None]
 
