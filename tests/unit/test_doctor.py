@@ -89,6 +89,7 @@ PASSWORD = V2.replace("  state BACKUP", "  state BACKUP\n  authentication {\n au
         ("DOC-108", {}, {"arrived": False, "passed": False, "heard": ()}),
         ("VIP-110", {}, heard(source="198.51.100.240")),
         ("DOC-111", {}, {"addresses": (OWN["beta"], "198.51.100.100")}),
+        ("DOC-111", {"states": {}, "units": {"keepalived.service": "inactive"}}, {}),
         ("DOC-112", {}, {"answers": {"198.51.100.100": ("02:00:00:00:00:66",)}}),
         ("DOC-121", {}, {"wall": 1090.0}),
         ("DOC-121", {}, {"wall": 910.0}),

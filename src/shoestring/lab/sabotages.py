@@ -15,7 +15,7 @@ from shoestring.core.errors import LabError
 from shoestring.lab.database_drill import query
 from shoestring.lab.hosts import Host, wait_until
 from shoestring.lab.labs import FILTER_TABLE, Lab
-from shoestring.lab.place import LIVE, STAGING
+from shoestring.lab.place import LIVE
 from shoestring.system.run import run
 
 CONF = "etc/keepalived/keepalived.conf"
@@ -138,22 +138,18 @@ def _stranger(lab: Lab) -> Iterator[None]:
 
 
 def _by_hand(lab: Lab) -> Iterator[None]:
-    """Both addresses on both nodes; keepalived that is just starting takes them away once."""
-    wanted = [(host, address) for host in lab.hosts.values() for address in (LIVE, STAGING)]
-    added = [(host, address) for host, address in wanted if not host.holds(address)]
-
-    def both() -> bool:
-        for host, address in added:
-            if not host.holds(address):
-                host.run(["ip", "address", "add", f"{address}/24", "dev", "host0"])
-        return "VIP-104" in codes(lab.hosts["alpha"])
-
+    """Without keepalived, which would take them away again."""
+    hosts = list(lab.hosts.values())
+    for host in hosts:
+        host.run(["systemctl", "stop", "keepalived"])
     try:
-        wait_until(both, WAIT_SECONDS, "both hold the address")
+        for host in hosts:
+            host.run(["ip", "address", "add", f"{LIVE}/24", "dev", "host0"])
         yield
     finally:
-        for host, address in added:
-            host.run(["ip", "address", "delete", f"{address}/24", "dev", "host0"], check=False)
+        for host in hosts:
+            host.run(["ip", "address", "delete", f"{LIVE}/24", "dev", "host0"], check=False)
+            host.run(["systemctl", "start", "keepalived"])
 
 
 def _script(lab: Lab) -> Iterator[None]:

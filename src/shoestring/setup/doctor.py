@@ -13,6 +13,7 @@ from shoestring.core.event import Event
 from shoestring.core.examination import Facts, Heard
 from shoestring.core.finding import Finding
 from shoestring.core.level import Level
+from shoestring.core.platform import DEBIAN
 from shoestring.setup.desired import FIREWALL_UNIT, GUARD_UNIT
 from shoestring.show.status import view
 from shoestring.vip.lint.model import Conf, Instance, model
@@ -154,8 +155,9 @@ def _auth(own: Instance) -> str:
 
 def _addresses(config: Config, me: Facts) -> Iterator[Finding]:
     """Tell where an address is on a node that does not hold it by VRRP."""
+    off = "that keepalived does not run" if DEBIAN.keepalived_unit in me.units else "UNKNOWN"
     for name, vip in config.vips.items():
-        state = me.states.get(name, "UNKNOWN")
+        state = me.states.get(name, off)
         if state in ("MASTER", "UNKNOWN"):
             continue
         for interface in vip.address:
