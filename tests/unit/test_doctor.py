@@ -54,7 +54,7 @@ def facts(node: str, **change: Any) -> Facts:
 
 
 def advert(node: str, **change: Any) -> Heard:
-    heard = Heard(OWN[node], LIVE, 3, 255, 0.1, ("198.51.100.100",), "", 20)
+    heard = Heard(OWN[node], LIVE, 3, 255, 0.1, ("198.51.100.100",), "")
     return replace(heard, **change)
 
 

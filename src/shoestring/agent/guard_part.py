@@ -7,10 +7,10 @@ import contextlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
-import aiohttp
 from pydantic import TypeAdapter
 
 from shoestring.agent.loop import Loop
+from shoestring.agent.unix_program import UnixProgram
 from shoestring.config.model import Config
 from shoestring.core.errors import EngineError, PeerError
 from shoestring.core.event import CATALOGUE, Event
@@ -37,7 +37,7 @@ class GuardPart:
         self._board = board
         self._loop = loop
         self._ask_peer = ask_peer
-        self._session: aiohttp.ClientSession | None = None
+        self._program = UnixProgram(GUARD_SOCKET, "the guard", "shoestring-guard", ANSWER_SECONDS)
 
     async def run(self) -> None:
         """Look, and carry words over, until cancelled."""
@@ -48,19 +48,18 @@ class GuardPart:
 
     async def close(self) -> None:
         """Close what was kept open."""
-        if self._session is not None:
-            await self._session.close()
+        await self._program.close()
 
     async def for_peer(self, verb: str, body: Mapping[str, object]) -> Mapping[str, object] | None:
         """Take over what the other node has blocked; None for a verb that is not ours."""
         path = PEER_VERBS.get(verb)
-        return None if path is None else await self._ask(path, body)
+        return None if path is None else await self._program.ask(path, body)
 
     async def _look(self) -> None:
         while True:
             before = self._board.guard
             try:
-                found = _SEEN.validate_python(await self._ask("/seen", {}))
+                found = _SEEN.validate_python(await self._program.ask("/seen", {}))
                 self._board.guard = Seen(found, boot_seconds())
             except (EngineError, ValueError) as error:
                 self._board.guard = Unseen(str(error), boot_seconds())
@@ -76,7 +75,7 @@ class GuardPart:
                 peer_is_there = isinstance(self._board.peer, Seen)
                 anew = anew or not peer_is_there
                 asked = {"since": since, "anew": anew and peer_is_there, "wait": peer_is_there}
-                found = await self._ask("/news", asked)
+                found = await self._program.ask("/news", asked)
                 self._tell(found["events"])
                 if not peer_is_there:
                     await asyncio.sleep(AGAIN_SECONDS)
@@ -96,21 +95,3 @@ class GuardPart:
                 with contextlib.suppress(KeyError):
                     event.sentence()
                     self._loop.tell(event)
-
-    async def _ask(self, path: str, body: Mapping[str, object]) -> Mapping[str, Any]:
-        if self._session is None:
-            connector = aiohttp.UnixConnector(str(GUARD_SOCKET))
-            self._session = aiohttp.ClientSession(connector=connector)
-        limit = aiohttp.ClientTimeout(total=ANSWER_SECONDS)
-        try:
-            url = f"http://guard{path}"
-            async with self._session.post(url, json=dict(body), timeout=limit) as response:
-                answer: Mapping[str, Any] = await response.json()
-                status = response.status
-        except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
-            raise EngineError(
-                "the guard does not answer", hint="systemctl status shoestring-guard"
-            ) from error
-        if status != 200:
-            raise EngineError(str(answer.get("error")), hint=str(answer.get("hint", "")))
-        return answer

@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated
 
-import aiohttp
 from aiohttp import web
 from pydantic import Field, TypeAdapter
 
 from shoestring.agent.control import StrictWord, body_of, parsed
 from shoestring.agent.loop import Loop
+from shoestring.agent.unix_program import UnixProgram
 from shoestring.config.model import Config
 from shoestring.core.action import CarryOver, KeepLine, SendKeys, Serve, SiteAction
 from shoestring.core.errors import EngineError, UsageError
@@ -43,7 +43,9 @@ class SitePart:
         self._on = config.site is not None
         self._board = board
         self._loop = loop
-        self._session: aiohttp.ClientSession | None = None
+        self._program = UnixProgram(
+            SITE_SOCKET, "the site's program", "shoestring-site", ANSWER_SECONDS
+        )
         self._look_now = asyncio.Event()
 
     def routes(self) -> list[web.RouteDef]:
@@ -66,8 +68,7 @@ class SitePart:
 
     async def close(self) -> None:
         """Close what was kept open."""
-        if self._session is not None:
-            await self._session.close()
+        await self._program.close()
 
     async def _look(self) -> None:
         peer = self._board.peer
@@ -75,7 +76,7 @@ class SitePart:
         heads = dict(theirs.heads) if theirs is not None else {}
         before = self._board.site
         try:
-            said = await self._ask("/seen", {"peer_heads": heads}, SEEN_ANSWER_SECONDS)
+            said = await self._program.ask("/seen", {"peer_heads": heads}, SEEN_ANSWER_SECONDS)
             self._board.site = Seen(_SEEN.validate_python(said), boot_seconds())
         except (EngineError, ValueError) as error:
             self._board.site = Unseen(str(error), boot_seconds())
@@ -86,42 +87,22 @@ class SitePart:
         """Carry an action out; raises EngineError."""
         match action:
             case Serve():
-                await self._ask("/do/serve", {"subject": action.subject})
+                await self._program.ask("/do/serve", {"subject": action.subject})
             case CarryOver():
-                await self._ask("/do/carry-over", {"subject": action.subject})
+                await self._program.ask("/do/carry-over", {"subject": action.subject})
             case KeepLine():
-                await self._ask("/do/keep-line", {"subject": action.subject})
+                await self._program.ask("/do/keep-line", {"subject": action.subject})
             case SendKeys():
-                await self._ask("/do/send-keys", {})
+                await self._program.ask("/do/send-keys", {})
         self._look_now.set()
 
     async def for_peer(self, verb: str, body: Mapping[str, object]) -> Mapping[str, object] | None:
         """Pass on what the other node's site asks of this one; None for a verb that is not ours."""
         if not verb.startswith("site-"):
             return None
-        answer = await self._ask(f"/peer/{verb.removeprefix('site-')}", body)
+        answer = await self._program.ask(f"/peer/{verb.removeprefix('site-')}", body)
         if verb == "site-unlock":
             self._look_now.set()
-        return answer
-
-    async def _ask(
-        self, path: str, body: Mapping[str, object], seconds: float = ANSWER_SECONDS
-    ) -> Mapping[str, Any]:
-        if self._session is None:
-            connector = aiohttp.UnixConnector(str(SITE_SOCKET))
-            self._session = aiohttp.ClientSession(connector=connector)
-        try:
-            limit = aiohttp.ClientTimeout(total=seconds)
-            url = f"http://site{path}"
-            async with self._session.post(url, json=dict(body), timeout=limit) as response:
-                answer: Mapping[str, Any] = await response.json()
-                status = response.status
-        except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
-            raise EngineError(
-                "the site's program does not answer", hint="systemctl status shoestring-site"
-            ) from error
-        if status != 200:
-            raise EngineError(str(answer.get("error")), hint=str(answer.get("hint", "")))
         return answer
 
     async def _tell(self, request: web.Request) -> web.Response:

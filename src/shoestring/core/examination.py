@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """VRRP of one sender about one VRID, as it came over the wire; count: how many adverts."""
+    """VRRP of one sender about one VRID, as it came over the wire last."""
 
     source: str
     vrid: int
@@ -17,7 +17,6 @@ class Heard:
     interval_seconds: float
     addresses: tuple[str, ...]
     auth: str
-    count: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,7 +59,7 @@ class _Examiner:
         self._interface = config.nodes[node].interface
         self._peer = config.other(node)
         self._unseen: dict[str, str] = {}
-        self._heard: dict[tuple[str, int], tuple[Advertisement, int]] = {}
+        self._heard: dict[tuple[str, int], Advertisement] = {}
         self._speakers: set[str] = set()
         self._theirs = {str(address) for address in config.nodes[self._peer].address}
         self._arrived = self._passed = False
@@ -83,7 +83,7 @@ class _Examiner:
         return replace(
             base,
             speakers=tuple(sorted(self._speakers)),
-            heard=tuple(_heard(advert, count) for advert, count in self._heard.values()),
+            heard=tuple(map(_heard, self._heard.values())),
             arrived=self._arrived,
             passed=self._passed,
             # What moves meanwhile is neither here nor there.
@@ -183,8 +183,7 @@ class _Examiner:
         source = packet[12:16] if packet[:1] < b"\x60" else packet[8:24]
         self._arrived = self._arrived or str(ip_address(source)) in self._theirs
         if (advert := decode(packet)) is not None:
-            key = advert.source, advert.vrid
-            self._heard[key] = advert, self._heard.get(key, (advert, 0))[1] + 1
+            self._heard[advert.source, advert.vrid] = advert
 
     def _speaks(self, frame: bytes, *, sent_here: bool) -> None:
         """Note who asks or tells anything by ARP."""
@@ -263,7 +262,7 @@ def _addresses() -> list[Address]:
     return once(Netlink.addresses)
 
 
-def _heard(advert: Advertisement, count: int) -> Heard:
+def _heard(advert: Advertisement) -> Heard:
     return Heard(
         advert.source,
         advert.vrid,
@@ -272,7 +271,6 @@ def _heard(advert: Advertisement, count: int) -> Heard:
         advert.interval_seconds,
         advert.addresses,
         advert.auth,
-        count,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from ipaddress import ip_address, ip_interface
 
@@ -260,8 +260,3 @@ def weight_of(conf: Conf, tracked: Tracked) -> tuple[int, bool]:
     if tracked.kind == "track_file" and (file := conf.files.get(tracked.name)) is not None:
         return (file.weight if tracked.weight is None else tracked.weight), tracked.reverse
     return tracked.weight or 0, tracked.reverse
-
-
-def names(mapping: Mapping[str, object]) -> str:
-    """Return names for a sentence."""
-    return ", ".join(mapping) or "none"
