@@ -141,6 +141,15 @@ THEIRS = replace(STATE, writer="beta")
 FULL = DatabaseHealth(probe="waiting for space")
 
 
+def test_an_agent_that_starts_again_does_not_say_that_its_writer_has_stopped():
+    writer = DatabaseMemory(told_role="writer")
+    memory, snapshot = Case(seen=Unseen("not asked yet", 0.0), memory=writer).made()
+    decision = decide(CONFIG, memory, snapshot)
+    assert not [event for event in decision.events if event.code.startswith("DB-70")]
+    memory, snapshot = Case(memory=decision.memory.database).made()
+    assert not decide(CONFIG, memory, snapshot).events
+
+
 def test_a_healthy_pair_does_nothing_on_either_side():
     assert Case().actions() == []
     assert Case(writes=False, memory=SYNCED).actions() == []

@@ -462,6 +462,8 @@ def _since(look: Look, memory: DatabaseMemory) -> DatabaseMemory:
 
 def _told(look: Look) -> tuple[tuple[Event, ...], DatabaseMemory]:
     """Tell a change of role; standing problems are told by the loop's raise."""
+    if look.seen is None and look.snapshot.database.at == 0.0:
+        return (), look.memory  # an agent that has just started has not looked yet
     now = role(look)
     before = look.memory.told_role
     memory = replace(look.memory, told_role=now)
