@@ -41,6 +41,7 @@ LOG = logging.getLogger("shoestring-guard")
 LOOK_SECONDS = 0.2
 CHANGED_SECONDS = 1.0
 WAIT_SECONDS = 20.0
+END_SECONDS = 1.0
 PAGE = 500
 TOLD_MAX = 1000
 REQUEST_MAX = 4 * 1024 * 1024
@@ -123,7 +124,7 @@ class GuardServer:
     async def run(self) -> None:
         """Start, then look at the logs until cancelled."""
         await self._call(self._desk.start)
-        runner = web.AppRunner(self.app(), access_log=None)
+        runner = web.AppRunner(self.app(), access_log=None, shutdown_timeout=END_SECONDS)
         await runner.setup()
         GUARD_SOCKET.unlink(missing_ok=True)
         await web.UnixSite(runner, str(GUARD_SOCKET)).start()
@@ -138,6 +139,7 @@ class GuardServer:
                     self._news.set()
                 await asyncio.sleep(LOOK_SECONDS)
         finally:
+            self._news.set()  # whoever waits for news is not to hold up the next start
             await self._call(self._desk.save)
             await runner.cleanup()
             self._thread.shutdown()

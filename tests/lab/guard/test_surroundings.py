@@ -113,6 +113,18 @@ def test_behind_a_proxy_apache_refuses_the_visitor_and_the_proxy_is_never_blocke
         wait_until(lambda: answer(pair, PROXY, "/", bad) == "200", SECONDS, "and forgiven")
 
 
+def test_a_guard_that_starts_again_holds_up_no_second_apply(pair: Lab, alpha: Host, beta: Host):
+    """Its shutdown waited for the agent, which waits for news: up to twenty seconds."""
+    started = ["systemctl", "show", "-P", "ActiveEnterTimestampMonotonic", "shoestring-guard"]
+    before = alpha.run(started).out
+    with settings(alpha, "flood_a_minute = 100000\n"):
+        wait_until(lambda: alpha.run(started).out != before and is_active(alpha), 5, "it runs anew")
+
+
+def is_active(host: Host) -> bool:
+    return host.run(["systemctl", "is-active", "shoestring-guard"], check=False).code == 0
+
+
 def test_beside_ufw(pair: Lab, alpha: Host, beta: Host):
     with attacker(pair, "198.51.100.234") as one:
         for rule in (["allow", "80/tcp"], ["allow", "7432:7433/tcp"], ["--force", "enable"]):
