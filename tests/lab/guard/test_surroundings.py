@@ -17,6 +17,7 @@ from tests.lab.guard.words import LOG, SECONDS, STATE, blocked_on_both, codes, g
 
 pytestmark = pytest.mark.lab
 APPLY_SECONDS = 20.0
+RESTART_SECONDS = 5.0
 PROXY = "198.51.100.230"
 BRIDGE, CONTAINER = "172.17.0.1", "172.17.0.2"
 
@@ -98,6 +99,10 @@ def test_behind_a_proxy_apache_refuses_the_visitor_and_the_proxy_is_never_blocke
         wait_until(lambda: answer(pair, PROXY, "/", bad) == "403", SECONDS, "it is refused")
         assert answer(pair, PROXY, "/", good) == "200"
         assert not proxy.is_blocked_on(alpha)
+        # The agents have started again with the new pair.toml, and ask the guards once a second.
+        wait_until(
+            lambda: "203.0.113.77" in guard(beta, "list"), RESTART_SECONDS, "beta knows it, too"
+        )
         alpha.run(["shoestring", "move", "live", "beta"], timeout_seconds=60)
         assert answer(pair, PROXY, "/", bad) == "403", "at the other node, too"
         guard(alpha, "off")
