@@ -101,6 +101,7 @@ PASSWORD = V2.replace("  state BACKUP", "  state BACKUP\n  authentication {\n au
         ("DOC-128", {"peer_certificate_differs": True}, {}),
         ("DOC-131", {}, {"database": DatabaseFacts(1, semi_sync_slave=True)}),
         ("DOC-132", {}, {"database": DatabaseFacts(2, semi_sync_slave=False)}),
+        ("DOC-133", {"not_allowed": ("203.0.113.5",)}, {}),
         ("DOC-199", {"unseen": {"MariaDB": "no socket"}}, {}),
         ("LNT-206", {}, {"keepalived_conf": CONFS["beta"].replace("198.51.100.100/24",
                                                                   "198.51.100.99/24"),

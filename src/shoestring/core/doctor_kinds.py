@@ -174,6 +174,13 @@ DOCTOR_KINDS = (
         "SET GLOBAL {setting} = ON, then STOP SLAVE; START SLAVE",
     ),
     Kind(
+        "DOC-133",
+        WARN,
+        "{address} is logged in on {node} by ssh, and the guard there may block it",
+        "Whoever administers the pair must not be locked out by it.",
+        "shoestring guard allow {address} --for 1d; allow in [guard] for ever",
+    ),
+    Kind(
         "DOC-141",
         INFO,
         "{what}",

@@ -34,7 +34,8 @@ class Facts:
     arrived: protocol 112 of the peer reached the interface; passed: it passed the firewall, too.
     states: VRRP states of keepalived's instances. speakers: addresses from which ARP arrived.
     answers: MAC addresses other than this node's that answer for an address. units: those that
-    are not as they should be. unseen: what could not be looked at, and why.
+    are not as they should be. not_allowed: who is logged in by ssh and may be blocked.
+    unseen: what could not be looked at, and why.
     """
 
     node: str
@@ -59,4 +60,5 @@ class Facts:
     peer_port: str = ""
     peer_certificate_differs: bool = False
     database: DatabaseFacts | None = None
+    not_allowed: tuple[str, ...] = ()
     unseen: Mapping[str, str] = field(default_factory=dict)

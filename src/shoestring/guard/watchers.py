@@ -47,7 +47,7 @@ def allowed(config: Config) -> tuple[Allowed, list[str]]:
     troubles = []
     for gateway in _gateways():
         found[ip_network(gateway)] = "a gateway"
-    for address in _logged_in():
+    for address in logged_in():
         found[ip_network(address)] = "somebody is logged in from there by ssh"
     found.update(dict.fromkeys(config.guard.allow, "allow in pair.toml"))
     found.update(dict.fromkeys(config.guard.proxies, "a proxy"))
@@ -85,7 +85,7 @@ def _gateways() -> set[str]:
     return {address for address in found if _is_address(address)}
 
 
-def _logged_in() -> set[str]:
+def logged_in() -> set[str]:
     """Return from where ssh sessions run now (ss(8)): the administrator who is at work."""
     argv = ["ss", "-Htn", "state", "established", "sport", "=", f":{SSH_PORT}"]
     found = {words[3].rpartition(":")[0].strip("[]") for words in _words(argv) if len(words) > 3}

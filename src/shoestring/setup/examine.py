@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import replace
-from ipaddress import IPv4Address, ip_address
+from ipaddress import IPv4Address, ip_address, ip_network
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +19,15 @@ from shoestring.config.model import CommandCheck, Config
 from shoestring.core.errors import ShoestringError
 from shoestring.core.examination import DatabaseFacts, Facts, Heard
 from shoestring.core.platform import DEBIAN
+from shoestring.guard.watchers import logged_in
 from shoestring.peer.identity import Identity, fingerprint
 from shoestring.setup import desired
 from shoestring.system import segment
+from shoestring.system.agent_socket import ask
 from shoestring.system.files import free_percent, read_bounded
 from shoestring.system.mariadb import Mariadb
 from shoestring.system.netlink import Address, Netlink, once
+from shoestring.system.places import GUARD_SOCKET
 from shoestring.system.run import run
 from shoestring.vip.adverts import Advertisement, decode
 from shoestring.vip.observe import JSON_SIGNAL, parse_dump
@@ -115,6 +118,7 @@ class _Examiner:
             peer_port=port,
             peer_certificate_differs=differs,
             database=look("MariaDB", self._database, None),
+            not_allowed=tuple(self._not_allowed()),
         )
 
     def _look(self, what: str, work: Callable[[], Any], otherwise: Any) -> Any:
@@ -248,6 +252,20 @@ class _Examiner:
         if pinned is None:
             return "open", False
         return "open", fingerprint(ssl.DER_cert_to_PEM_cert(shown)) != fingerprint(pinned)
+
+    def _not_allowed(self) -> Iterator[str]:
+        """Yield from where somebody is logged in whom the guard might block; it must be asked."""
+        if self._config.guard is None:
+            return
+        try:
+            said = ask("POST", "/allowed", {}, at=GUARD_SOCKET, unit="shoestring-guard")
+        except ShoestringError:
+            return  # the agent tells that it does not answer
+        networks = [ip_network(network) for network in said]
+        for text in sorted(logged_in()):
+            address = ip_address(text)
+            if not any(address in n for n in networks if n.version == address.version):
+                yield text
 
     def _database(self) -> DatabaseFacts | None:
         if self._config.database is None:

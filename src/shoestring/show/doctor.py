@@ -31,7 +31,7 @@ CONCERNS: tuple[tuple[str, tuple[str, ...], str], ...] = (
     ("maintenance", ("MNT-",), "no node is in it"),
     ("database", ("DB-", "DOC-131", "DOC-132"), "both are alike, and one follows the other"),
     ("site", ("SITE-", "DOC-142"), "both have the same, served as git has it"),
-    ("guard", ("GRD-",), "it reads its logs, and its blocks are in force"),
+    ("guard", ("GRD-", "DOC-133"), "it reads its logs, and its blocks are in force"),
 )  # fmt: skip
 NOT_ALWAYS = {"database", "site", "guard"}
 
