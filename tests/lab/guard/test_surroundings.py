@@ -59,8 +59,8 @@ def test_a_connection_that_is_open_ends_with_the_block(pair: Lab, alpha: Host, b
 
 
 HOLD = (
-    "import socket,time; s=socket.socket(); s.bind(('198.51.100.231', 0)); "
-    f"s.connect(('{LIVE}', 80)); s.send(b'GET / HTTP/1.1\\r\\n'); time.sleep(60)"
+    "import socket; s=socket.socket(); s.bind(('198.51.100.231', 0)); "
+    f"s.settimeout(60); s.connect(('{LIVE}', 80)); s.send(b'GET / HTTP/1.1\\r\\n'); s.recv(1)"
 )
 
 
