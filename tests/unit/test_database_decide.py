@@ -29,6 +29,7 @@ from shoestring.core.snapshot import (
 )
 from shoestring.database.decide import decide
 from shoestring.database.problems import problems
+from shoestring.vip.decide import decide as decide_vips
 from tests.simulation.world import PAIR
 
 NOW = 1000.0
@@ -331,3 +332,19 @@ def test_many_connections_and_a_full_replica_cost_no_score():
     full = Case(seen=replace(WRITER, connections=100))
     assert decide(CONFIG, *full.made()).memory.database.penalty == 0
     assert decide(CONFIG, *Case(seen=DEAD).made()).memory.database.penalty == 100
+
+
+@pytest.mark.parametrize(
+    ("kept", "undone"),
+    [
+        (Unseen("not tried", 0.0), []),
+        (Seen("a statement of the move before", NOW - 5), []),
+        (Seen("connection 7 runs a long statement", NOW), ["VIP-107"]),
+    ],
+)
+def test_a_move_is_undone_as_soon_as_writes_must_go_on(kept: Any, undone: list[str]):
+    memory, snapshot = Case(draining=True).made()
+    handing = {"live": Seen(VipSeen(held=True, handing=True), NOW)}
+    told = decide_vips(CONFIG, memory, replace(snapshot, vips=handing, writes_kept=kept)).events
+    assert [event.code for event in told if event.code.startswith("VIP-10")] == undone
+    assert all(event.facts["cause"] == kept.value for event in told if event.code == "VIP-107")

@@ -118,6 +118,7 @@ class Loop:
             database_health=board.database_health,
             database_state=board.database_state,
             database_busy=board.database_busy,
+            writes_kept=board.writes_kept,
             gateway_at=board.gateway_at,
             silence=board.silence,
             claim=board.claim,

@@ -138,19 +138,27 @@ class DatabaseActor:
 
     def _release(self, action: Release) -> None:
         sql = self._sql
-        try:
-            _close(sql, action.seconds)
-        except SqlError as error:
-            busy = clients.longest_statement(sql)
-            raise EngineError(
-                f"writes could not be stopped within {action.seconds:g} s: {busy or error}",
-                hint="let the statement end, or KILL it; then move again",
-            ) from error
+        if why := self._kept_open(action.seconds):
+            self._board.writes_kept = Seen(why, boot_seconds())
+            sql.do("SET GLOBAL read_only = 0")
+            clients.run_events(sql)
+            raise EngineError(why, hint="let the statement end, or KILL it; then move again")
         position = str(sql.value("SELECT @@global.gtid_binlog_pos") or "")
         self._keep(replace(action.state, released=position))
         self._loop.call_soon_threadsafe(self._board.nudge)
         sql.do("SET GLOBAL rpl_semi_sync_master_enabled = 0")
         clients.cut(sql)
+
+    def _kept_open(self, seconds: float) -> str:
+        """Stop writes; return why they must go on here after all, or nothing."""
+        try:
+            _close(self._sql, seconds)
+        except SqlError as error:
+            busy = clients.longest_statement(self._sql)
+            return f"writes could not be stopped within {seconds:g} s: {busy or error}"
+        seen = self._board.vips.get(self._config.writer_vip)
+        stays = isinstance(seen, Seen) and seen.value.held and not seen.value.handing
+        return "the move was undone before writes had stopped" if stays else ""
 
     async def _open_cut(self, action: Open) -> None:
         """Open; where the writer is gone, with the link to it cut, so that it cannot come back."""

@@ -118,7 +118,10 @@ class Lab:
 
     def wait_serving(self) -> None:
         """Wait until exactly one host holds the live address and both are well."""
-        wait_until(self.is_well, PAIR_SECONDS, "the pair is well")
+        try:
+            wait_until(self.is_well, PAIR_SECONDS, "the pair is well")
+        except LabError as error:
+            raise LabError(f"{error}: {self.said()}") from error
 
     def is_well(self) -> bool:
         """Tell whether both nodes say that all is well."""
@@ -126,6 +129,16 @@ class Lab:
             return False
         documents = [host.status() for host in self.hosts.values()]
         return all(_is_well(document) for document in documents)
+
+    def said(self) -> str:
+        """Return in a line what each node says of the pair, for whoever waits in vain."""
+        words = [f"live is held by {self.holder() or 'none or both'}"]
+        for node, host in self.hosts.items():
+            document = host.status()
+            codes = [f"{p['code']} {p['sentence']}" for p in _listed(document.get("problems"))]
+            peer = "hears its peer" if document.get("peer") else "does not hear its peer"
+            words.append(f"{node} says {document.get('verdict')} ({'; '.join(codes)}), {peer}")
+        return ", ".join(words)
 
     def _make_segment(self) -> None:
         place = self.place
@@ -207,6 +220,10 @@ def _is_well(document: dict[str, object]) -> bool:
     if document.get("verdict") != "OK" or not isinstance(report, dict):
         return False
     return isinstance(peer, dict) and bool(report["proven"]) and bool(peer["proven"])
+
+
+def _listed(value: object) -> list[dict[str, object]]:
+    return value if isinstance(value, list) else []
 
 
 def all_labs() -> list[str]:

@@ -34,6 +34,7 @@ class Board:
     )
     database_state: DatabaseState = field(default_factory=DatabaseState)
     database_busy: str = ""
+    writes_kept: Seen[str] | Unseen = field(default_factory=lambda: Unseen("not tried", 0.0))
     gateway_at: float | None = None
     silence: Seen[Silence] | Unseen = field(default_factory=lambda: Unseen("not asked", 0.0))
     claim: Seen[ClaimSeen] | Unseen = field(default_factory=lambda: Unseen("not made", 0.0))

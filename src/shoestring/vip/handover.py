@@ -146,7 +146,7 @@ def _draining(config: Config, memory: Memory, snapshot: Snapshot, vip: str, old:
         if waited > ASKED_SECONDS_MAX:
             return _undo(snapshot, vip, old, "connections could not be handed over")
         return _next_same(snapshot, vip, old)
-    if why := _writer_stays(config, memory, vip, waited):
+    if why := _writer_stays(config, memory, snapshot, vip, old.hand):
         return _undo(snapshot, vip, old, why)
     if _writer_is_awaited(config, memory, vip):
         return Step(old)
@@ -171,9 +171,14 @@ def _writer_is_awaited(config: Config, memory: Memory, vip: str) -> bool:
     return follows and not memory.database.moved
 
 
-def _writer_stays(config: Config, memory: Memory, vip: str, waited: float) -> str:
+def _writer_stays(config: Config, memory: Memory, snapshot: Snapshot, vip: str, hand: Hand) -> str:
+    """Return why the right to write does not go with this move, or nothing while it may."""
     if config.database is None or not _writer_is_awaited(config, memory, vip):
         return ""
+    kept = snapshot.writes_kept
+    if isinstance(kept, Seen) and kept.at > hand.began:
+        return kept.value
+    waited = snapshot.now - hand.phase_began
     if waited <= 2 * config.database.move_wait_seconds + WRITER_SECONDS:
         return ""
     return "the database was not handed over in time; shoestring log says what held it up"
