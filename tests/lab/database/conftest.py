@@ -16,7 +16,7 @@ from shoestring.lab.labs import DATABASE_TOML, Lab
 from tests.lab.conftest import quiet, removed_afterwards
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def replicating(built_package) -> Iterator[Lab]:
     for lab in removed_afterwards("data"):
         lab.up(built_package, quiet, DATABASE_TOML)

@@ -12,7 +12,7 @@ from shoestring.lab.labs import GUARD_TOML, Lab
 from tests.lab.conftest import quiet, removed_afterwards
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def guarded(built_package) -> Iterator[Lab]:
     for lab in removed_afterwards("guard"):
         lab.up(built_package, quiet, GUARD_TOML)

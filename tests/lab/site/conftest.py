@@ -27,7 +27,7 @@ FIRST = {
 }
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def sited(built_package) -> Iterator[Lab]:
     for lab in removed_afterwards("site"):
         lab.up(built_package, quiet, SITE_TOML + 'shared = ["uploads"]\n')
