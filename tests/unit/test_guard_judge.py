@@ -15,6 +15,7 @@ from shoestring.guard.lines import combined
 from shoestring.guard.plain import plain
 from shoestring.guard.rules import builtin, with_own
 from shoestring.guard.sources import Source
+from shoestring.lab.hosts import wait_until
 
 JUDGE = Judge(builtin())
 AGENT = "Mozilla/5.0 (X11; Linux x86_64) Firefox/130.0"
@@ -229,7 +230,12 @@ def test_a_search_engine_is_known_by_its_name_in_dns_and_not_by_what_it_says():
     assert is_engines("crawl-66-249-66-1.googlebot.com")
     assert not is_engines("googlebot.com.evil.example")
     assert not is_engines("evilgooglebot.com")
-    assert not Crawlers().verified("203.0.113.9"), "nobody is verified where DNS says nothing"
+
+
+def test_nobody_is_verified_where_dns_says_nothing_and_nobody_waits_for_it():
+    asked = Crawlers()
+    wait_until(lambda: asked.verified("203.0.113.9") is not None, 5, "it has answered, or not")
+    assert asked.verified("203.0.113.9") is False
 
 
 def test_scores_fade_and_a_clock_that_goes_back_fades_nothing():

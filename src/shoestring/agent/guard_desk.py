@@ -14,17 +14,17 @@ from dataclasses import asdict, replace
 from datetime import datetime
 from pathlib import Path
 
+from shoestring.agent.guard_crawlers import GuardCrawlers
 from shoestring.agent.guard_lists import GuardLists
 from shoestring.agent.guard_store import GuardStore
 from shoestring.config.model import Config
 from shoestring.core.errors import EngineError, ShoestringError, UsageError
 from shoestring.core.guard import GUARD_DENIED, Block, EvidenceSeen, GuardSeen, Held
-from shoestring.guard import crawlers
 from shoestring.guard import decide as verdicts
 from shoestring.guard.act import Kernel, cut_connections
 from shoestring.guard.blocks import BlockList, settled
 from shoestring.guard.decide import Suspect, name_of
-from shoestring.guard.denials import Denials, addresses_of
+from shoestring.guard.denials import Denials, met
 from shoestring.guard.engine import Engine
 from shoestring.guard.formats import compile_format
 from shoestring.guard.harvest import Tail
@@ -67,7 +67,7 @@ class GuardDesk:
         self._troubles: list[str] = []
         self._kernel = Kernel()
         self._denials = Denials(Path(GUARD_DENIED)) if self._settings.proxies else None
-        self._crawlers = crawlers.Crawlers()
+        self._crawlers = GuardCrawlers()
         self._lasting: list[str] = []
         self._parse_configured()
         self._engine = Engine(
@@ -106,6 +106,7 @@ class GuardDesk:
             except OSError as error:
                 self._trouble(f"{tail.path}: {error}")
         for name, seconds, work in (
+            ("crawlers", 0.0, self._judge_answered),
             ("enforce", 0.0, self._enforce),
             ("allowed", ALLOWED_SECONDS, self._refresh_allowed),
             ("files", FILES_SECONDS, self._read_files),
@@ -166,8 +167,10 @@ class GuardDesk:
         if before is not None and before.until > now:
             self._seen_again(before, source)
             return False  # blocked already, or allowed by an operator's word
-        if self._is_crawler(name, source):
-            source.forgive()
+        crawler = self._crawlers.is_crawler(name, source)
+        if crawler is not False:
+            if crawler:
+                source.forgive()
             return False
         verdict = verdicts.decide(
             self._settings, self._memory, self._lists.allowed, before, suspect
@@ -187,19 +190,17 @@ class GuardDesk:
         self._tell("GRD-901", {"source": name, "length": _words(block), "reason": block.reason})
         return False
 
+    def _judge_answered(self) -> None:
+        """Judge those of whom DNS has now said whether they are search engines, or has not."""
+        for name, source in self._crawlers.answered():
+            self._suspect(name, source, source.at)
+
     def _seen_again(self, before: Block, source: Source) -> None:
         """Note a further address of an IPv6 network that is blocked: Apache refuses addresses."""
         if self._denials is not None and not before.lifted:
             evidence = (*before.evidence, *map(_evidence, source.evidence))[-EVIDENCE_MAX:]
             self._pending.append(self.blocks.amend(replace(before, evidence=evidence)))
             source.forgive()
-
-    def _is_crawler(self, name: str, source: Source) -> bool:
-        """Tell whether this is a search engine that does nothing but follow dead links."""
-        if set(source.families) - {"missing"} or "/" in name:
-            return False
-        lines = [evidence.line for evidence in source.evidence]
-        return crawlers.claims(lines) and self._crawlers.verified(name)
 
     def _would(self, block: Block, why: str) -> None:
         if len(self.would) >= WOULD_MAX:
@@ -242,7 +243,7 @@ class GuardDesk:
         """Have Apache refuse who is blocked and comes by way of a proxy."""
         if self._denials is not None:
             active = [] if self._memory.off else self.blocks.active(time.time())
-            self._denials.keep(addresses_of(active))
+            self._denials.keep(met(active))
 
     def _keep_whole(self) -> None:
         self._deny()

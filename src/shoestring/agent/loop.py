@@ -89,6 +89,8 @@ class Loop:
         decision = decide(self._here.config, before, snapshot)
         self._journal.record(snapshot, before, decision)
         self._memory = decision.memory
+        moves = {vip for vip, of_vip in decision.memory.vips.items() if of_vip.hand is not None}
+        self._board.leaving = frozenset(moves)
         self._lanes.submit(decision.actions)
         for event in decision.events:
             self._tell(event)

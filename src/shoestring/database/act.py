@@ -156,8 +156,10 @@ class DatabaseActor:
         except SqlError as error:
             busy = clients.longest_statement(self._sql)
             return f"writes could not be stopped within {seconds:g} s: {busy or error}"
-        seen = self._board.vips.get(self._config.writer_vip)
-        stays = isinstance(seen, Seen) and seen.value.held and not seen.value.handing
+        vip = self._config.writer_vip
+        seen = self._board.vips.get(vip)
+        held = isinstance(seen, Seen) and seen.value.held
+        stays = held and vip not in self._board.leaving
         return "the move was undone before writes had stopped" if stays else ""
 
     async def _open_cut(self, action: Open) -> None:

@@ -1,7 +1,8 @@
 """Search engines: who says that it is one, and whether its own names confirm it.
 
 Forward-confirmed reverse DNS, as the engines themselves recommend: the address has a name under the
-engine's domain, and that name has the address.
+engine's domain, and that name has the address. Whoever is asked about may be the one who answers
+for that name, or who never does: the guard does not wait for it.
 """
 
 from __future__ import annotations
@@ -10,11 +11,13 @@ import re
 import socket
 import time
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 
 LOOKUP_SECONDS = 2.0
 KEPT_SECONDS = 86400.0
 KEPT_MAX = 10_000
+ASKED_MAX = 1_000
+ASK_AT_ONCE = 8
 _CLAIMS = re.compile(
     r"Googlebot|AdsBot-Google|Google-InspectionTool|bingbot|msnbot|YandexBot|YandexImages|Applebot"
     r"|Baiduspider|DuckDuckBot|Qwantbot|SeznamBot|PetalBot"
@@ -41,26 +44,42 @@ class Crawlers:
 
     def __init__(self) -> None:
         self._known: dict[str, tuple[float, bool]] = {}
-        self._pool = ThreadPoolExecutor(max_workers=2)
+        self._asked: dict[str, tuple[float, Future[bool]]] = {}
+        self._pool = ThreadPoolExecutor(max_workers=ASK_AT_ONCE)
 
-    def verified(self, address: str) -> bool:
-        """Tell whether an address is a search engine's; takes two seconds at the most."""
-        kept = self._known.get(address)
+    def verified(self, address: str) -> bool | None:
+        """Tell whether an address is a search engine's; None while DNS has time to answer yet."""
         now = time.monotonic()
+        kept = self._known.get(address)
         if kept is not None and now - kept[0] < KEPT_SECONDS:
             return kept[1]
-        try:
-            answer = self._pool.submit(_confirmed, address).result(LOOKUP_SECONDS)
-        except (OSError, TimeoutError):
-            return False
+        if address not in self._asked:
+            if len(self._asked) >= ASKED_MAX:
+                self._forget_answered()
+            if len(self._asked) >= ASKED_MAX:
+                return False
+            self._asked[address] = (now, self._pool.submit(_confirmed, address))
+        began, answer = self._asked[address]
+        if answer.done():
+            del self._asked[address]
+            return self._keep(address, now, answer.result())
+        return None if now - began < LOOKUP_SECONDS else False
+
+    def _keep(self, address: str, now: float, answer: bool) -> bool:
         if len(self._known) >= KEPT_MAX:
             self._known.clear()
         self._known[address] = (now, answer)
         return answer
 
+    def _forget_answered(self) -> None:
+        self._asked = {a: asked for a, asked in self._asked.items() if not asked[1].done()}
+
 
 def _confirmed(address: str) -> bool:
-    name = socket.gethostbyaddr(address)[0]
-    if not is_engines(name):
+    try:
+        name = socket.gethostbyaddr(address)[0]
+        if not is_engines(name):
+            return False
+        return address in {str(found[4][0]) for found in socket.getaddrinfo(name, None)}
+    except OSError:
         return False
-    return address in {str(found[4][0]) for found in socket.getaddrinfo(name, None)}

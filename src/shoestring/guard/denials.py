@@ -6,22 +6,16 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Iterator
-from ipaddress import ip_address
 from pathlib import Path
 
 from shoestring.core.guard import Block
-from shoestring.guard.lines import source_of
+from shoestring.guard.lines import addresses_of
 
 
-def addresses_of(blocks: Iterable[Block]) -> Iterator[str]:
+def met(blocks: Iterable[Block]) -> Iterator[str]:
     """Yield the addresses that Apache will meet: of an IPv6 network, those that are in evidence."""
     for block in blocks:
-        if "/" not in block.source:
-            yield block.source
-        for each in block.evidence:
-            address = each.line.partition("\t")[0].partition(" ")[0]
-            if ":" in address and source_of(address) == block.source:
-                yield str(ip_address(address))
+        yield from addresses_of(block.source, (each.line for each in block.evidence))
 
 
 class Denials:

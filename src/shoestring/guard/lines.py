@@ -11,7 +11,7 @@ from __future__ import annotations
 import calendar
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
@@ -211,6 +211,17 @@ def source_of(address: str) -> str | None:
         return str(found.ipv4_mapped)
     network = (int(found) >> (128 - IPV6_PREFIX)) << (128 - IPV6_PREFIX)
     return f"{IPv6Address(network)}/{IPV6_PREFIX}"
+
+
+def addresses_of(source: str, lines: Iterable[str]) -> Iterator[str]:
+    """Yield a source's addresses: of an IPv6 network, those that begin lines of the log."""
+    if "/" not in source:
+        yield source
+        return
+    for line in lines:
+        address = line.partition("\t")[0].partition(" ")[0]
+        if ":" in address and source_of(address) == source:
+            yield str(ip_address(address))
 
 
 @lru_cache(maxsize=4096)

@@ -39,6 +39,7 @@ PACKAGES = (
         "ufw",
         "firewalld",
         "libfaketime",
+        "dnsmasq-base",
     ),
 )
 # WordPress brings mod_php, and that brings prefork: not what a server of ours runs.

@@ -14,7 +14,11 @@ from shoestring.core.snapshot import Advert, CheckSeen, ClaimSeen, NodeReport, S
 
 @dataclass
 class Board:
-    """The newest fact of each observer. Written by observers, copied by the loop."""
+    """The newest fact of each observer. Written by observers, copied by the loop.
+
+    `leaving` goes the other way: the VIPs of which a planned move is under way, for an action that
+    takes long and must not end as if that move were still to come.
+    """
 
     checks: dict[str, Seen[CheckSeen] | Unseen] = field(default_factory=dict)
     vips: dict[str, Seen[VipSeen] | Unseen] = field(default_factory=dict)
@@ -34,6 +38,7 @@ class Board:
     )
     database_state: DatabaseState = field(default_factory=DatabaseState)
     database_busy: str = ""
+    leaving: frozenset[str] = frozenset()
     writes_kept: Seen[str] | Unseen = field(default_factory=lambda: Unseen("not tried", 0.0))
     gateway_at: float | None = None
     silence: Seen[Silence] | Unseen = field(default_factory=lambda: Unseen("not asked", 0.0))

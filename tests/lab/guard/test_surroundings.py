@@ -19,6 +19,7 @@ pytestmark = pytest.mark.lab
 APPLY_SECONDS = 20.0
 RESTART_SECONDS = 5.0
 PROXY = "198.51.100.230"
+CRAWLER = "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)"
 BRIDGE, CONTAINER = "172.17.0.1", "172.17.0.2"
 
 
@@ -250,3 +251,67 @@ def test_a_log_that_becomes_something_else_is_told_and_read_again_when_it_is_one
         one.attack()
         blocked_on_both(one, alpha, beta, 5)
         wait_until(lambda: "GRD-904" not in codes(alpha), 20, "it is told no longer")
+
+
+def dead_links(one: Attacker, agent: str, count: int = 30) -> None:
+    """Follow links that lead nowhere, as a crawler does whose index is old."""
+    for number in range(count):
+        if not one.ask(f"/gone/{one.address}/{number}", agent=agent):
+            return
+
+
+@contextmanager
+def names(alpha: Host, beta: Host, server: str, *records: str) -> Iterator[None]:
+    """Have both nodes ask this DNS server; one on their own loopback knows these records."""
+    before = {h: h.run(["cat", "/etc/resolv.conf"], check=False).out for h in (alpha, beta)}
+    dnsmasq = ["dnsmasq", "--keep-in-foreground", "--no-resolv", "--no-hosts", "--user=root"]
+    words = [*dnsmasq, "--listen-address=127.0.0.1", "--bind-interfaces", *records]
+    try:
+        for host in (alpha, beta):
+            host.run(["systemd-run", "--unit=lab-dns", *words])
+            (host.place.root(host.node) / "etc/resolv.conf").write_text(f"nameserver {server}\n")
+            host.run(["systemctl", "restart", "shoestring-guard"])
+        yield
+    finally:
+        for host, text in before.items():
+            host.run(["systemctl", "stop", "lab-dns"], check=False)
+            (host.place.root(host.node) / "etc/resolv.conf").write_text(text)
+            host.run(["systemctl", "restart", "shoestring-guard"])
+
+
+def test_a_search_engine_may_follow_dead_links_and_who_says_that_it_is_one_may_not(
+    pair: Lab, alpha: Host, beta: Host
+):
+    true, liar = "198.51.100.241", "198.51.100.242"
+    records = (
+        f"--host-record=crawl-1.googlebot.com,{true}",
+        "--ptr-record=242.100.51.198.in-addr.arpa,crawl-1.googlebot.com",
+    )
+    with (
+        names(alpha, beta, "127.0.0.1", *records),
+        attacker(pair, true) as engine,
+        attacker(pair, liar) as pretender,
+    ):
+        for one in (engine, pretender):
+            dead_links(one, CRAWLER)
+        blocked_on_both(pretender, alpha, beta)
+        assert answer(pair, true, "/") == "200"
+        for number in range(3):
+            engine.ask(SQL.format(number, number), agent=CRAWLER)
+        blocked_on_both(engine, alpha, beta)
+        guard(alpha, "unblock", true)
+        guard(alpha, "unblock", liar)
+
+
+def test_a_dns_server_that_says_nothing_holds_nobody_up(pair: Lab, alpha: Host, beta: Host):
+    """Nobody has 198.51.100.199, so every question waits until its time is over."""
+    crawlers = [f"198.51.100.{number}" for number in range(243, 247)]
+    with names(alpha, beta, "198.51.100.199"), attacker(pair, "198.51.100.247") as other:
+        for address in crawlers:
+            with attacker(pair, address) as one:
+                dead_links(one, CRAWLER)
+        other.attack()
+        blocked_on_both(other, alpha, beta, seconds=1.0)
+        for address in (*crawlers, other.address):
+            blocked_on_both(Attacker(pair, address), alpha, beta, seconds=4.0)
+            guard(alpha, "unblock", address)
