@@ -22,7 +22,6 @@ from shoestring.lab.labs import pair_toml
 from shoestring.setup.doctor import FACTS, Asked, judge
 from shoestring.show.doctor import head
 from shoestring.show.findings import lines as finding_lines
-from shoestring.system.networkd import keeps
 from shoestring.vip.render import render, vrids
 
 CONFIG = parse(pair_toml() + "[database]\n")
@@ -92,7 +91,6 @@ PASSWORD = V2.replace("  state BACKUP", "  state BACKUP\n  authentication {\n au
         ("DOC-111", {}, {"addresses": (OWN["beta"], "198.51.100.100")}),
         ("DOC-111", {"states": {}, "units": {"keepalived.service": "inactive"}}, {}),
         ("DOC-112", {}, {"answers": {"198.51.100.100": ("02:00:00:00:00:66",)}}),
-        ("DOC-113", {}, {"network_file": "/run/systemd/network/10-netplan-eth0.network"}),
         ("DOC-121", {}, {"wall": 1090.0}),
         ("DOC-121", {}, {"wall": 910.0}),
         ("DOC-122", {}, {"mtu": 1400}),
@@ -232,19 +230,3 @@ def test_what_is_not_understood_is_refused_with_examples(words: str):
     with pytest.raises(UsageError) as refused:
         understood(PLAIN, words)
     assert refused.value.hint
-
-
-@pytest.mark.parametrize(
-    ("texts", "kept"),
-    [
-        (["[Match]\nName=eth0\n[Network]\nDHCP=yes\n"], False),
-        (["[Network]\nDHCP=yes\n", "[Network]\nKeepConfiguration=yes\n"], True),
-        (["[Network]\n KeepConfiguration = static\n"], True),
-        (["[Network]\nKeepConfiguration=dhcp\n"], False),
-        (["[Network]\nKeepConfiguration=yes\n", "[Network]\nKeepConfiguration=no\n"], False),
-        (["[DHCPv4]\nKeepConfiguration=yes\n"], False),
-        ([], False),
-    ],
-)
-def test_networkd_keeps_the_addresses_of_others_where_it_is_told_to(texts: list[str], kept: bool):
-    assert keeps(texts) is kept

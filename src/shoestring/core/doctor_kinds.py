@@ -96,13 +96,6 @@ DOCTOR_KINDS = (
         "find the machine by its MAC address; another address for one of the two",
     ),
     Kind(
-        "DOC-113",
-        WARN,
-        "systemd-networkd on {node} takes floating addresses away when it restarts",
-        "It clears what it has not configured itself, and an upgrade of systemd restarts it.",
-        "[Network] KeepConfiguration=yes in /etc/systemd/network/{file}.d/keep.conf",
-    ),
-    Kind(
         "DOC-121",
         WARN,
         "the clocks are {seconds} s apart: {ahead} is ahead",

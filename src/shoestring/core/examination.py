@@ -35,7 +35,6 @@ class Facts:
     states: VRRP states of keepalived's instances. speakers: addresses from which ARP arrived.
     answers: MAC addresses other than this node's that answer for an address. units: those that
     are not as they should be. not_allowed: who is logged in by ssh and may be blocked.
-    network_file: of networkd, where it takes addresses away that it has not configured.
     unseen: what could not be looked at, and why.
     """
 
@@ -62,5 +61,4 @@ class Facts:
     peer_certificate_differs: bool = False
     database: DatabaseFacts | None = None
     not_allowed: tuple[str, ...] = ()
-    network_file: str = ""
     unseen: Mapping[str, str] = field(default_factory=dict)

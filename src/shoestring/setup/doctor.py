@@ -176,8 +176,6 @@ def _alone(me: Facts, status: Document | None) -> Iterator[Finding]:
         yield _found("DOC-124", me, check=check, path=path, trouble=trouble)
     for address in me.not_allowed:
         yield _found("DOC-133", me, address=address)
-    if me.network_file:
-        yield _found("DOC-113", me, file=me.network_file.rpartition("/")[2])
     for path, free in me.free_percent.items():
         if free < FREE_PERCENT_MIN:
             yield _found("DOC-127", me, path=path, free=f"{free:.1f}")

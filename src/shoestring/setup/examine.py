@@ -27,7 +27,6 @@ from shoestring.system.agent_socket import ask
 from shoestring.system.files import free_percent, read_bounded
 from shoestring.system.mariadb import Mariadb
 from shoestring.system.netlink import Address, Netlink, once
-from shoestring.system.networkd import takes_addresses
 from shoestring.system.places import GUARD_SOCKET
 from shoestring.system.run import run
 from shoestring.vip.adverts import Advertisement, decode
@@ -120,7 +119,6 @@ class _Examiner:
             peer_certificate_differs=differs,
             database=look("MariaDB", self._database, None),
             not_allowed=tuple(self._not_allowed()),
-            network_file=look("networkd", lambda: takes_addresses(self._interface), ""),
         )
 
     def _look(self, what: str, work: Callable[[], Any], otherwise: Any) -> Any:

@@ -17,7 +17,7 @@ CONCERNS: tuple[tuple[str, tuple[str, ...], str], ...] = (
     ("VRRP", ("DOC-101", "DOC-102", "DOC-103", "DOC-104", "DOC-105", "DOC-106", "DOC-107",
               "VIP-110", "LNT-"),
      "adverts that are sent arrive and are taken; nobody else uses the VRIDs"),
-    ("addresses", ("DOC-111", "DOC-113", "VIP-10", "VIP-112"), "each is on one node, by VRRP"),
+    ("addresses", ("DOC-111", "VIP-10", "VIP-112"), "each is on one node, by VRRP"),
     ("agents", ("DOC-128", "DOC-129", "PEER-301", "AGT-"),
      "they hear each other, by the certificates that were pinned"),
     ("clocks", ("DOC-121",), "they agree"),
