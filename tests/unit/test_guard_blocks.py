@@ -36,7 +36,7 @@ from shoestring.guard.decide import (
     neighbours,
     network_of,
 )
-from shoestring.guard.denials import Denials, addresses_of
+from shoestring.guard.denials import Denials, met
 from shoestring.guard.sources import Evidence
 from shoestring.lab.labs import pair_toml
 from shoestring.system.sockets import BC_D_COND, BC_JMP, bytecode
@@ -217,10 +217,10 @@ def test_behind_a_proxy_apache_refuses_addresses(tmp_path):
     six = EvidenceSeen("r", "x", 40, NOW, "guard.log", "2001:db8:0:1::5\t198.51.100.1\trest")
     other = replace(six, line="2001:db8:0:2::5\trest")
     wide = replace(ONE, source="2001:db8:0:1::/64", evidence=(six, other))
-    assert list(addresses_of([ONE, wide])) == [ONE.source, "2001:db8:0:1::5"]
+    assert list(met([ONE, wide])) == [ONE.source, "2001:db8:0:1::5"]
     (tmp_path / "192.0.2.1").touch()
     denials = Denials(tmp_path)
-    denials.keep(addresses_of([ONE, wide]))
+    denials.keep(met([ONE, wide]))
     assert {path.name for path in tmp_path.iterdir()} == {ONE.source, "2001:db8:0:1::5"}
     denials.keep([])
     assert not list(tmp_path.iterdir())
