@@ -65,7 +65,8 @@ ALONE = {
     "LNT-104": [("  state BACKUP", "  @alpha state MASTER")],
     "LNT-105": [("global_defs {", "include conf.d/*.conf\nglobal_defs {")],
     "LNT-106": [("  state BACKUP\n", f"  state BACKUP\n{PASSWORD.replace('WORD', 'a!b')}")],
-    "LNT-107": [("vrrp_instance main", "virtual_server main")],
+    "LNT-107": [("vrrp_instance main", "bfd_instance main")],
+    "LNT-108": [("vrrp_instance main", "virtual_server main")],
     "LNT-111": [
         ("vrrp_version 3", "vrrp_version 2"),
         ("  state BACKUP\n", f"  state BACKUP\n{PASSWORD.replace('WORD', 'tenletters')}"),

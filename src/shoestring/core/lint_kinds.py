@@ -60,6 +60,13 @@ _FILE = (
         "keepalived runs, and holds no address.",
         "a vrrp_instance with virtual_ipaddress",
     ),
+    Kind(
+        "LNT-108",
+        INFO,
+        "what balances ({blocks}) is not looked at",
+        "lint judges VRRP: who holds an address. How LVS spreads load is another matter.",
+        "keepalived -t looks at the words",
+    ),
 )
 _INSTANCE = (
     Kind(

@@ -67,7 +67,11 @@ def _of_text(conf: Conf, text: Text) -> Iterator[Finding]:
     if text.hosts and not text.chosen:
         first = next(iter(text.hosts.values()))
         yield found("LNT-104", first, hosts=", ".join(text.hosts))
-    if not conf.instances:
+    balancing = [block for block in conf.root.children if block.keyword in BALANCING]
+    if balancing:
+        blocks = ", ".join(dict.fromkeys(block.keyword for block in balancing))
+        yield found("LNT-108", balancing[0].place, blocks=blocks)
+    elif not conf.instances:
         yield found("LNT-107", Place(conf.file, 1))
 
 
@@ -78,6 +82,7 @@ def keywords() -> Mapping[str, frozenset[str]]:
     return {name: frozenset(part["words"].split()) for name, part in tomllib.loads(raw).items()}
 
 
+BALANCING = frozenset({"virtual_server", "virtual_server_group"})
 _LIKE = {"vrrp_track_file": "track_file", "vrrp_track_process": "track_process"}
 
 
