@@ -7,15 +7,16 @@ actions and events must come of it. Adding a case needs no Python.
 from __future__ import annotations
 
 import tomllib
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from pydantic import TypeAdapter
 
 from shoestring.config.document import EXAMPLE
 from shoestring.config.load import parse
+from shoestring.core.action import Action
 from shoestring.core.decision import CheckMemory, Memory, VipMemory
 from shoestring.core.seen import Seen, Unseen
 from shoestring.core.snapshot import CheckSeen, NodeReport, Snapshot, VipReport, VipSeen
@@ -130,3 +131,9 @@ def test_a_second_look_at_the_same_world_decides_the_same(path: Path):
     assert {e.code for e in second.events} <= {"VIP-105", "VIP-106"} - {
         e.code for e in first.events
     }
+
+
+@pytest.mark.parametrize("kind", get_args(Action), ids=lambda kind: kind.__name__)
+def test_every_action_has_a_sentence(kind: type[Action]):
+    given = {field.name: "x" for field in fields(kind)}
+    assert "(x)" in action_line(kind(**given))

@@ -10,17 +10,21 @@ from shoestring.core.action import (
     Announce,
     AnswerClaim,
     AskSegment,
+    CarryOver,
     ClaimAlone,
     CloseWrites,
     Fence,
     Follow,
     HandOver,
+    KeepLine,
     KeepState,
     Open,
     Receive,
     Release,
     ReloadKeepalived,
     SemiSync,
+    SendKeys,
+    Serve,
     SetTrackValue,
     UndoGhosts,
 )
@@ -28,18 +32,18 @@ from shoestring.core.decision import Decision
 from shoestring.core.priority import BASE_OTHER, BASE_PREFERRED, STICKY, effective, is_fitter
 
 Document = Mapping[str, Any]
-DATABASE_WORDS: Mapping[type[Action], str] = {
+WORDS: Mapping[type[Action], str] = {
     KeepState: "keep who may write",
     Release: "stop writing in order, and hand the right over",
     Open: "apply what was received, then begin to write",
     CloseWrites: "read_only on",
-    SemiSync: "semi-sync on or off",
     Follow: "follow the writer",
     UndoGhosts: "save and undo what the writer lacks",
     Fence: "kill MariaDB",
     AskSegment: "ask the segment who answers",
     ClaimAlone: "tell the silent node, by the gateway, that this one goes on alone",
     AnswerClaim: "answer the silent node's claim",
+    SendKeys: "send the developers' keys, which are newer here",
 }
 
 
@@ -133,8 +137,16 @@ def action_line(action: Action) -> str:
         case HandOver():
             word = "on" if action.on else "off"
             return f"hand over {action.vip} {word}, by {action.method} ({action.reason})"
+        case SemiSync():
+            return f"semi-sync {'on' if action.on else 'off'} ({action.reason})"
+        case Serve():
+            return f"serve what the branch of {action.subject} asks for ({action.reason})"
+        case CarryOver():
+            return f"bring the other node's {action.subject} up to this one ({action.reason})"
+        case KeepLine():
+            return f"keep this line of {action.subject} on the other node ({action.reason})"
         case _:
-            return f"{DATABASE_WORDS[type(action)]} ({action.reason})"
+            return f"{WORDS[type(action)]} ({action.reason})"
 
 
 def decision_lines(decision: Decision) -> list[str]:
