@@ -33,16 +33,25 @@ from shoestring.core.priority import BASE_OTHER, BASE_PREFERRED, STICKY, effecti
 
 Document = Mapping[str, Any]
 WORDS: Mapping[type[Action], str] = {
+    SetTrackValue: "track value of {it.vip} := {it.value}",
+    Announce: "announce {it.vip}",
+    Receive: "receive {it.vip} {on}",
+    HandOver: "hand over {it.vip} {on}, by {it.method}",
+    ReloadKeepalived: "reload keepalived",
     KeepState: "keep who may write",
     Release: "stop writing in order, and hand the right over",
     Open: "apply what was received, then begin to write",
     CloseWrites: "read_only on",
+    SemiSync: "semi-sync {on}",
     Follow: "follow the writer",
     UndoGhosts: "save and undo what the writer lacks",
     Fence: "kill MariaDB",
     AskSegment: "ask the segment who answers",
     ClaimAlone: "tell the silent node, by the gateway, that this one goes on alone",
     AnswerClaim: "answer the silent node's claim",
+    Serve: "serve what the branch of {it.subject} asks for",
+    CarryOver: "bring the other node's {it.subject} up to this one",
+    KeepLine: "have the other node keep this line of {it.subject} beside its own",
     SendKeys: "send the developers' keys, which are newer here",
 }
 
@@ -125,28 +134,8 @@ def _what_would_move(
 
 def action_line(action: Action) -> str:
     """Return an action as a sentence."""
-    match action:
-        case ReloadKeepalived():
-            return f"reload keepalived ({action.reason})"
-        case SetTrackValue():
-            return f"track value of {action.vip} := {action.value} ({action.reason})"
-        case Announce():
-            return f"announce {action.vip} ({action.reason})"
-        case Receive():
-            return f"receive {action.vip} {'on' if action.on else 'off'} ({action.reason})"
-        case HandOver():
-            word = "on" if action.on else "off"
-            return f"hand over {action.vip} {word}, by {action.method} ({action.reason})"
-        case SemiSync():
-            return f"semi-sync {'on' if action.on else 'off'} ({action.reason})"
-        case Serve():
-            return f"serve what the branch of {action.subject} asks for ({action.reason})"
-        case CarryOver():
-            return f"bring the other node's {action.subject} up to this one ({action.reason})"
-        case KeepLine():
-            return f"keep this line of {action.subject} on the other node ({action.reason})"
-        case _:
-            return f"{WORDS[type(action)]} ({action.reason})"
+    on = "on" if getattr(action, "on", False) else "off"
+    return f"{WORDS[type(action)].format(it=action, on=on)} ({action.reason})"
 
 
 def decision_lines(decision: Decision) -> list[str]:
