@@ -14,6 +14,7 @@ SEEDS = 60
 LONG_SEEDS = 200
 FAULTS = 4
 MEND_SECONDS = 120.0
+REPLACED_SECONDS = 5.0
 
 Trouble = Callable[[DatabaseWorld, SimNode], None]
 
@@ -66,6 +67,18 @@ TROUBLES: tuple[Trouble, ...] = (
     kills_agent,
     moves,
 )
+
+
+@pytest.mark.parametrize("trouble", [kills_mariadb, hangs_mariadb, cuts_power])
+def test_a_writer_that_is_gone_is_replaced(trouble: Trouble):
+    for seed in range(10):
+        world = DatabaseWorld(seed)
+        world.steps(15)
+        trouble(world, world.nodes["alpha"])
+        world.steps(REPLACED_SECONDS)
+        beta = world.databases["beta"]
+        assert beta.state.writer == "beta" and not beta.read_only, f"seed {seed}"
+        assert world.nodes["beta"].vrrp["live"].master
 
 
 def mend(world: DatabaseWorld) -> None:

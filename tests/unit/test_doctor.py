@@ -8,16 +8,11 @@ from typing import Any
 
 import pytest
 
-from shoestring.agent.imagine import Told, imagine, lines, understood
 from shoestring.config.load import parse
-from shoestring.core.decision import CheckMemory, Memory, VipMemory
 from shoestring.core.doctor_kinds import DOCTOR_KINDS
-from shoestring.core.errors import UsageError
 from shoestring.core.examination import DatabaseFacts, Facts, Heard
 from shoestring.core.level import Level
 from shoestring.core.platform import DEBIAN
-from shoestring.core.seen import Seen
-from shoestring.core.snapshot import CheckSeen, Snapshot, VipSeen
 from shoestring.lab.labs import pair_toml
 from shoestring.setup.doctor import FACTS, Asked, judge
 from shoestring.show.doctor import head
@@ -150,83 +145,3 @@ def test_levels_and_lines_of_all_kinds_can_be_shown():
     assert levels == {Level.OK, Level.WARNING, Level.CRITICAL, Level.UNKNOWN}
     shown = list(finding_lines(judge(CONFIG, None, facts("alpha", mtu=9000), None, ASKED)))
     assert all(len(row) <= 80 for line in shown for row in line.plain.split("\n"))
-
-
-# --- what would happen if
-
-PLAIN = parse(pair_toml())
-
-
-def side(node: str, *, holds: bool, failing: tuple[str, ...] = ()) -> tuple[Snapshot, Memory]:
-    """Return one node's snapshot and memory: all well but for these checks."""
-    known = {
-        name: CheckMemory(name in failing, known=True, since=10.0, detail="x")
-        for name in PLAIN.checks
-    }
-    seen = {
-        name: Seen(CheckSeen(name not in failing, 9, "x"), 100.0)
-        for name in PLAIN.checks
-        if name != "gateway"
-    }
-    lost = -100 * len(failing)
-    vips = {
-        vip: Seen(
-            VipSeen(holds, vrrp="MASTER" if holds else "BACKUP", track_value=lost + 20 * holds),
-            100.0,
-        )
-        for vip in PLAIN.vips
-    }
-    memory = Memory(
-        checks=known,
-        vips={v: VipMemory(held=holds, held_since=1.0) for v in PLAIN.vips},
-        proven=True,
-    )
-    snapshot = Snapshot(
-        100.0, 1000.0, node, "hash", checks=seen, vips=vips,  # type: ignore[arg-type]
-        keepalived=Seen(value=True, at=100.0), plumbing=Seen(value=True, at=100.0),
-    )  # fmt: skip
-    return snapshot, memory
-
-
-def play(words: str, *, failing_there: tuple[str, ...] = ()) -> Told:
-    sides = {
-        "alpha": side("alpha", holds=True),
-        "beta": side("beta", holds=False, failing=failing_there),
-    }
-    return imagine(PLAIN, sides, understood(PLAIN, words))
-
-
-def test_a_service_that_hangs_on_the_holder_moves_the_addresses():
-    told = play("apache hangs on alpha")
-    assert told.visitors["live"] == "an outage of at most 1.9 s, then beta answers"
-    said = [line for _, line in told.lines]
-    assert any(line.startswith("alpha: CHK-201 check web fails") for line in said)
-    assert any(line.startswith("alpha: track value of live := -254") for line in said)
-    assert any(line.startswith("beta: VIP-101 live is now held by beta") for line in said)
-    assert lines(told)[0] == "if apache hangs on alpha:"
-
-
-def test_where_the_other_node_is_no_fitter_the_address_stays():
-    told = play("check web fails on alpha", failing_there=("web",))
-    assert told.visitors["live"].startswith("what is broken, for as long as it lasts: alpha keeps")
-
-
-def test_the_spare_may_fail_and_nobody_notices():
-    assert play("mariadb stops on beta").visitors["live"] == "nothing: alpha answers, as before"
-
-
-def test_a_node_that_dies_is_replaced_after_three_adverts():
-    told = play("alpha dies")
-    assert told.visitors["live"] == "an outage of at most 0.3 s, then beta answers"
-
-
-def test_an_agent_that_dies_moves_nothing():
-    assert play("agent dies on alpha").visitors["live"] == "nothing: alpha answers, as before"
-
-
-@pytest.mark.parametrize("words", ["", "x", "apache hangs on gamma", "nginx hangs on alpha",
-                                   "apache explodes on alpha", "a" * 10_000])  # fmt: skip
-def test_what_is_not_understood_is_refused_with_examples(words: str):
-    with pytest.raises(UsageError) as refused:
-        understood(PLAIN, words)
-    assert refused.value.hint

@@ -8,11 +8,13 @@ import click
 
 from shoestring.agent import imagine
 from shoestring.agent.decide import decide
+from shoestring.agent.hypothesis import Hypothesis, understood
 from shoestring.agent.journal import MEMORY, SNAPSHOT, decision_at
 from shoestring.cli.client import ask, ask_peer, status
 from shoestring.cli.output import json_option, print_json
 from shoestring.cli.tables import show_tables
 from shoestring.config.load import in_force, load
+from shoestring.config.model import Config
 from shoestring.core.errors import ShoestringError, UsageError
 from shoestring.core.event import CATALOGUE
 from shoestring.show.explain import decision_lines, explain
@@ -47,7 +49,7 @@ def command(subject: str, when: str, imagined: str, *, as_table: bool, as_json: 
 def _imagined(words: str) -> list[str]:
     """Play a hypothesis through on what both agents see now."""
     config = load(in_force())
-    hypothesis = imagine.understood(config, words)
+    hypothesis = understood(config, words)
     states, silent = [ask("GET", "/state")], []
     try:
         states.append(ask_peer("state", {}))
@@ -57,9 +59,16 @@ def _imagined(words: str) -> list[str]:
     for state in states:
         snapshot = SNAPSHOT.validate_python(state["snapshot"])
         sides[snapshot.node] = snapshot, MEMORY.validate_python(state["memory"])
-    if hypothesis.node not in sides and not hypothesis.dead:
-        raise ShoestringError(f"{hypothesis.node} is not heard, so nothing can be imagined there")
+    for node in _needed(config, hypothesis) - sides.keys():
+        raise ShoestringError(f"{node} is not heard, so nothing can be imagined there")
     return [*imagine.lines(imagine.imagine(config, sides, hypothesis)), *silent]
+
+
+def _needed(config: Config, hypothesis: Hypothesis) -> set[str]:
+    """Return whose state a hypothesis is about."""
+    if hypothesis.dead:
+        return set()
+    return {hypothesis.node} if hypothesis.node else set(config.nodes)
 
 
 def _code(code: str) -> list[str]:

@@ -91,6 +91,8 @@ def _tracked(config: Config, memory: Memory, snapshot: Snapshot) -> DatabaseMemo
 
 def _synced(look: Look, old: DatabaseMemory) -> DatabaseMemory:
     peer, at = look.peer, look.snapshot.peer.at
+    if peer is not None and peer.alive is False and not peer.state.alone:
+        return replace(old, pending=None)  # it answers no commit: what was known stays so, and ages
     if peer is not None and not peer.in_sync:
         return replace(old, pending=None, synced_at=None)
     if old.pending is not None and look.has(old.pending[1]):

@@ -58,7 +58,7 @@ def test_a_planned_move_loses_nothing(pair: Lab):
     assert done.acknowledged > 300
 
 
-@pytest.mark.parametrize("fault", ["mariadb-kill", "power-cut"])
+@pytest.mark.parametrize("fault", ["mariadb-kill", "mariadb-hang", "power-cut"])
 def test_a_dead_writer_costs_no_acknowledged_row(pair: Lab, fault: str):
     done = run_round(pair, fault)
     assert done.lost == ()
