@@ -252,7 +252,11 @@ def _writes(before: list[str], after: list[str], opened_at: float | None) -> str
         return "nobody writes any more, until a person decides or the fault is mended"
     if after == before and opened_at is None:
         return f"nothing: {' and '.join(after)} writes, as before"
-    return f"refused for at most {opened_at or 0.0:.1f} s, then {' and '.join(after)} writes"
+    seconds = opened_at or 0.0
+    return (
+        f"refused for {seconds:.1f} s and what MariaDB takes to open, "
+        f"then {' and '.join(after)} writes"
+    )
 
 
 def lines(told: Told) -> Sequence[str]:

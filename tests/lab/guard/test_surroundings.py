@@ -11,7 +11,8 @@ import pytest
 from shoestring.lab.attackers import SQL, Attacker, attacker
 from shoestring.lab.hosts import Host, wait_until
 from shoestring.lab.labs import Lab
-from shoestring.lab.place import LIVE
+from shoestring.lab.place import LIVE, NODE_ADDRESSES
+from shoestring.lab.sabotages import FAKETIME
 from shoestring.system.run import run
 from tests.lab.guard.words import LOG, SECONDS, STATE, blocked_on_both, codes, guard, stored
 
@@ -315,3 +316,40 @@ def test_a_dns_server_that_says_nothing_holds_nobody_up(pair: Lab, alpha: Host, 
         for address in (*crawlers, other.address):
             blocked_on_both(Attacker(pair, address), alpha, beta, seconds=4.0)
             guard(alpha, "unblock", address)
+
+
+@contextmanager
+def hour_ahead(host: Host) -> Iterator[None]:
+    """Have the guard there believe that it is an hour later, and then jump back."""
+    names = {"LD_PRELOAD": FAKETIME, "FAKETIME": "+3600s"}
+    host.run(["systemctl", "set-environment", *(f"{n}={value}" for n, value in names.items())])
+    try:
+        host.run(["systemctl", "restart", "shoestring-guard"])
+        yield
+    finally:
+        host.run(["systemctl", "unset-environment", *names])
+        host.run(["systemctl", "restart", "shoestring-guard"])
+
+
+def free_on_both(one: Attacker, alpha: Host, beta: Host) -> None:
+    for host in (alpha, beta):
+        wait_until(lambda h=host: not one.is_blocked_on(h), SECONDS, f"{host.node} lets it in")
+
+
+def test_a_clock_that_jumps_blocks_nobody_for_good_and_frees_nobody(
+    pair: Lab, alpha: Host, beta: Host
+):
+    with attacker(pair, "198.51.100.248") as one, attacker(pair, "198.51.100.249") as other:
+        with hour_ahead(beta):
+            one.attack(at=NODE_ADDRESSES["beta"])
+            blocked_on_both(one, alpha, beta)
+            guard(alpha, "unblock", one.address)
+            free_on_both(one, alpha, beta)
+            other.attack(at=NODE_ADDRESSES["beta"])
+            blocked_on_both(other, alpha, beta)
+        blocked_on_both(other, alpha, beta, seconds=RESTART_SECONDS)
+        guard(alpha, "unblock", other.address)
+        free_on_both(other, alpha, beta)
+        other.attack()
+        blocked_on_both(other, alpha, beta)
+        guard(alpha, "unblock", other.address)
