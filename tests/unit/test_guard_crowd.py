@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from shoestring.core.guard import Held
 from shoestring.guard.crowd import CROWD_SOURCES, DOORS_MAX, SOURCES_MAX, Crowd
 from shoestring.guard.engine import Engine
 from shoestring.guard.sources import Source
@@ -131,3 +132,16 @@ def test_what_is_heard_fades_and_is_not_told_back():
     before = source.heard
     source.fade(now + 600)
     assert source.heard == before / 2
+
+
+def test_by_the_other_nodes_word_alone_nobody_is_judged():
+    """A search engine with dead links has a score, too, and only its lines say who it is."""
+    heard = Held("203.0.0.7", 150.0, 150.0, {"missing": 150.0})
+    stranger, known = Watch(), Watch()
+    stranger.engine.hear(heard, 1_000_000.0)
+    assert not stranger.suspects
+    known.post("GET /p?q=<script>alert(1) HTTP/1.1", 404, 7, 1)
+    source = known.engine.sources.get("203.0.0.7")
+    assert source is not None
+    known.engine.hear(heard, source.at)
+    assert known.suspects["203.0.0.7"] >= 100

@@ -118,10 +118,14 @@ class Engine:
             self.quiet[entry.address] = 0
 
     def hear(self, held: Held, now: float) -> None:
-        """Take over what the other node holds against a source, beside what this one does."""
+        """Take over what the other node holds against a source, beside what this one does.
+
+        By that word alone nobody is judged: who has only followed dead links may be a search
+        engine, which the lines tell, and this node has none. Where it has, the next one would do.
+        """
         source = self.sources.of(held.source, now)
         source.hear(held, now)
-        if source.is_to_block:
+        if source.is_to_block and source.evidence:
             self._suspect(held.source, source, now)
 
     @property
