@@ -197,8 +197,12 @@ def test_a_word_of_a_clock_that_was_years_ahead_lasts_no_longer_than_it_was_mean
     assert not list_.settle(NOW)
     found = list_.get(ONE.source)
     assert found is not None
-    assert (found.began, found.until, found.changed) == (NOW, NOW + 600, NOW)
-    assert list_.put(replace(found, lifted=True, changed=NOW + 1)), "an operator's word is newer"
+    assert (found.began, found.until, found.changed) == (NOW, NOW + 600, NOW + 1e9)
+    assert list_.has_settled(ahead, NOW + 60), "said again, it lasts no longer"
+    lifted = list_.say(replace(found, lifted=True, changed=NOW + 1))
+    there = BlockList([ahead])
+    assert there.put(lifted), "an operator's word is newer, also for the node that is ahead"
+    assert list_.get(ONE.source) == there.get(ONE.source) == lifted
 
 
 def test_a_peer_whose_clock_is_a_minute_ahead_is_taken_at_its_word():

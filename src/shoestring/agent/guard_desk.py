@@ -184,8 +184,8 @@ class GuardDesk:
             self._would(block, verdict.why)
             return False
         for each in (block, verdicts.neighbours(self.blocks.active(now), block)):
-            if each is not None and self.blocks.put(each):
-                self._pending.append(each)
+            if each is not None:
+                self._pending.append(self.blocks.say(each))
         self._dirty = True
         self._tell("GRD-901", {"source": name, "length": _words(block), "reason": block.reason})
         return False
@@ -280,12 +280,10 @@ class GuardDesk:
         return self._say(Block(name, now, now + seconds, now, reason, self._node, by="operator"))
 
     def _say(self, word: Block) -> Block:
-        """Take over an operator's word: it is newer than any before, whatever a clock said then."""
+        """Take over an operator's word."""
         old = self.blocks.get(word.source)
-        if old is not None:
-            changed = max(word.changed, old.changed + 0.001)
-            word = replace(word, changed=changed, times=old.times)
-        self.merge([word])
+        word = self.blocks.say(replace(word, times=old.times) if old is not None else word)
+        self._take_over([word])
         return word
 
     def unblock(self, source: str, reason: str) -> Block:
@@ -338,9 +336,15 @@ class GuardDesk:
     def merge(self, words: Iterable[Block]) -> int:
         """Take words over, of the other node or of an operator; return how many were news."""
         now = time.time()
-        sound = (settled(word, now) for word in words if _is_name(word.source))
+        new = (w for w in words if _is_name(w.source) and not self.blocks.has_settled(w, now))
+        sound = (settled(word, now) for word in new)
         news = [word for word in sound if self.blocks.put(word)]
-        allowed = self._lists.allowed
+        self._take_over(news)
+        return len(news)
+
+    def _take_over(self, news: list[Block]) -> None:
+        """Have the kernel do what was said now."""
+        now, allowed = time.time(), self._lists.allowed
         self._pending += [b for b in news if not b.lifted and not allowed.why(b.source)]
         lifted = [b.source for b in news if b.lifted]
         if lifted and not self._memory.off:
@@ -350,7 +354,6 @@ class GuardDesk:
             self._refresh_allowed()
         self._dirty = self._dirty or bool(news)
         self._enforce()
-        return len(news)
 
     def why(self, source: str) -> Mapping[str, object]:
         """Return all that is known about a source."""

@@ -18,6 +18,7 @@ LONGER_SECONDS = (600.0, 3600.0, 6 * 3600.0, 86400.0, 7 * 86400.0)
 REMEMBERED_SECONDS = 30 * 86400.0
 BLOCKS_MAX = 200_000
 SKEW_SECONDS = 300.0
+NEWER_SECONDS = 0.001
 EVIDENCE_KEPT = 5000
 
 
@@ -30,11 +31,11 @@ def newer(left: Block, right: Block) -> Block:
 
 def settled(block: Block, now: float) -> Block:
     """Return a word as of now where a clock was far ahead when it was said: no longer than it was
-    meant to last, and no newer than what is said now.
+    meant to last. How new it is stays, for that is compared on both nodes.
     """
-    if block.began <= now + SKEW_SECONDS and block.changed <= now + SKEW_SECONDS:
+    if block.began <= now + SKEW_SECONDS:
         return block
-    return replace(block, began=now, changed=now, until=now + max(0.0, block.until - block.began))
+    return replace(block, began=now, until=now + max(0.0, block.until - block.began))
 
 
 def length_seconds(times: int) -> float:
@@ -57,6 +58,18 @@ class BlockList:
         """Return what was last said about a source."""
         return self._blocks.get(source)
 
+    def say(self, block: Block) -> Block:
+        """Return this node's own word, taken over: newer than any before, whatever a clock said.
+
+        So `changed` is a logical clock as well (Kulkarni and others, "Logical Physical Clocks",
+        2014): a node whose clock is behind can lift what one that is ahead has blocked.
+        """
+        old = self._blocks.get(block.source)
+        if old is not None:
+            block = replace(block, changed=max(block.changed, old.changed + NEWER_SECONDS))
+        self.put(block)
+        return block
+
     def put(self, block: Block) -> bool:
         """Take a word over; tell whether it changed anything."""
         old = self._blocks.get(block.source)
@@ -66,6 +79,13 @@ class BlockList:
         self.sequence += 1
         self._order[block.source] = self.sequence
         return True
+
+    def has_settled(self, block: Block, now: float) -> bool:
+        """Tell whether this word, of a clock far ahead, was settled before: its time runs on."""
+        old = self._blocks.get(block.source)
+        if old is None or block.began <= now + SKEW_SECONDS:
+            return False
+        return (old.changed, old.node, old.lifted) == (block.changed, block.node, block.lifted)
 
     def amend(self, block: Block) -> Block:
         """Take over more evidence for a word that stands; no news to anybody."""
