@@ -29,6 +29,7 @@ from shoestring.core.snapshot import (
 )
 from shoestring.database.decide import decide
 from shoestring.database.problems import problems
+from shoestring.database.report import report
 from shoestring.vip.decide import decide as decide_vips
 from tests.simulation.world import PAIR
 
@@ -348,3 +349,15 @@ def test_a_move_is_undone_as_soon_as_writes_must_go_on(kept: Any, undone: list[s
     told = decide_vips(CONFIG, memory, replace(snapshot, vips=handing, writes_kept=kept)).events
     assert [event.code for event in told if event.code.startswith("VIP-10")] == undone
     assert all(event.facts["cause"] == kept.value for event in told if event.code == "VIP-107")
+
+
+def test_a_writer_that_does_not_answer_lacks_nothing_that_is_known():
+    """This node has written before, and the dead one's report says nothing of what it has."""
+    mute = replace(LEADER, alive=False, writable=False, in_sync=False, binlog_state="", position="")
+    wrote = replace(REPLICA, binlog_state="0-1-90,0-2-100")
+    case = Case(writes=False, seen=wrote, peer=mute, memory=DatabaseMemory(synced_at=NOW - 1))
+    memory, snapshot = case.made()
+    said = report(CONFIG, memory, snapshot)
+    assert said is not None
+    assert (said.ghosts, said.why, said.fit) == (0, "", True)
+    assert "DB-709" not in {event.code for event in problems(CONFIG, memory, snapshot)}

@@ -197,6 +197,8 @@ class Look:
         seen, peer = self.seen, self.peer
         if seen is None or peer is None or self.mine or self.settings.writer == "both":
             return 0
+        if peer.alive is not True:
+            return 0  # whoever does not answer does not say what it has
         if seen.replica.io == "No" and seen.replica.sql == "No":
             return ghosts(seen.binlog_state, peer.binlog_state)
         number = server_id(self.config, self.node)

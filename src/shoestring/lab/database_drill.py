@@ -25,6 +25,7 @@ TABLE = (
 )
 FAULTS: Mapping[str, float] = {
     "mariadb-kill": 3.0,
+    "mariadb-hang": 8.0,
     "power-cut": 4.0,
     "cable-cut": 12.0,
     "planned-move": 2.0,
