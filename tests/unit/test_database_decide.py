@@ -361,3 +361,13 @@ def test_a_writer_that_does_not_answer_lacks_nothing_that_is_known():
     assert said is not None
     assert (said.ghosts, said.why, said.fit) == (0, "", True)
     assert "DB-709" not in {event.code for event in problems(CONFIG, memory, snapshot)}
+
+
+@pytest.mark.parametrize(
+    ("back", "due"), [(NOW - 1, ["Follow"]), (None, ["Follow"]), (NOW + 1, [])]
+)
+def test_a_mariadb_that_is_back_follows_no_word_from_before(back: float | None, due: list[str]):
+    """To follow deletes what it had received; the writer may have died in the meantime."""
+    stopped = replace(REPLICA, replica=replace(LINK, io="No", sql="No"))
+    memory = DatabaseMemory(alive_since=back)
+    assert Case(writes=False, seen=stopped, memory=memory).actions() == due

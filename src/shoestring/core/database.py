@@ -137,6 +137,7 @@ class DatabaseMemory:
 
     pending: the writer's word at that time, with a position this node has not yet received.
     link_since: since when the receiver or the applier has not run.
+    alive_since: since when this node's MariaDB has answered.
     gateway_at: when the gateway answered last, in this or an earlier life of the agent.
     synced_at: the newest time for which this node is known to have everything acknowledged.
     """
@@ -150,6 +151,7 @@ class DatabaseMemory:
     unfit_since: float | None = None
     ghosts_since: float | None = None
     failing_since: float | None = None
+    alive_since: float | None = None
     link_since: float | None = None
     tried: Mapping[str, float] = field(default_factory=dict)
     told_role: str = ""

@@ -78,6 +78,7 @@ def _tracked(config: Config, memory: Memory, snapshot: Snapshot) -> DatabaseMemo
         old,
         link_since=(old.link_since or now) if stopped else None,
         failing_since=(old.failing_since or now) if dead else None,
+        alive_since=None if dead else old.alive_since or (now if seen is not None else None),
         gateway_at=snapshot.gateway_at or old.gateway_at,
     )
     if look.mine or dead:
@@ -405,10 +406,22 @@ def _following(look: Look, seen: DatabaseSeen, peer: DatabaseReport) -> Iterator
     same = peer.state.history == look.state.history != ""
     if not (stopped and same and peer.writable) or link.sql_errno or link.io_errno in FATAL_IO:
         return
+    if not _has_spoken_since(look):
+        return
     if not look.ghosts:
         yield Follow(peer.binlog_state, f"{look.other} writes")
     elif _ghosts_are_steady(look) and not look.state.answered:
         yield UndoGhosts(peer.binlog_state, f"{look.other} lacks them, and they were not answered")
+
+
+def _has_spoken_since(look: Look) -> bool:
+    """Tell whether the writer has said a word since this MariaDB is back.
+
+    To follow deletes what was received and not applied. Where the writer has died meanwhile, that
+    is all there is left of it.
+    """
+    since = look.memory.alive_since
+    return since is not None and look.snapshot.peer.at >= since
 
 
 def _ghosts_are_steady(look: Look) -> bool:

@@ -22,7 +22,7 @@ from shoestring.lab.hosts import Host, wait_until
 from shoestring.lab.labs import Lab
 from shoestring.lab.place import LIVE
 from shoestring.vip.checks import GATEWAY_SECONDS
-from tests.lab.database.words import WAIT, query_fails, wait_for
+from tests.lab.database.words import WAIT, imagined, query_fails, wait_for
 
 pytestmark = pytest.mark.lab
 SEMI_SYNC_SECONDS = 10.0
@@ -30,6 +30,9 @@ SEMI_SYNC_SECONDS = 10.0
 
 def test_a_writer_that_is_cut_off_stops_before_semi_sync_gives_up(pair: Lab, alpha: Host):
     """Clients on both sides of the cut: those on the writer's own side get no answer any more."""
+    told = imagined(alpha, "the cable of alpha is cut")
+    assert "alpha: kill MariaDB" in told
+    assert "then beta writes" in told
     first = fresh_number()
     local = on_the_host(alpha, first + 8, "--connections", "1", "--patience", "20")
     with writing(through_the_address(pair, first)) as outside, writing(local) as inside:
@@ -54,6 +57,9 @@ def test_cut_from_each_other_alone_the_holder_goes_on_and_the_other_never_writes
     pair: Lab, alpha: Host, beta: Host
 ):
     """Both reach the gateway. Beta takes the address for its side, and learns that alpha lives."""
+    told = imagined(beta, "alpha and beta do not hear each other")
+    assert "visitors of live: alpha and beta answer" in told
+    assert "nothing: alpha writes, as before" in told
     first = fresh_number()
     with (
         writing(through_the_address(pair, first)) as outside,
@@ -86,6 +92,9 @@ def test_without_any_gateway_the_holder_goes_on_and_the_other_never_writes(
     first = fresh_number()
     inflict(pair, "gateway-cut", "alpha")
     time.sleep(GATEWAY_KNOWN_SECONDS + 1)
+    told = imagined(alpha, "alpha and beta do not hear each other")
+    assert "nothing: alpha writes, as before" in told
+    assert "nobody writes any more" in imagined(alpha, "alpha dies")
     with (
         writing(on_the_host(alpha, first, "--connections", "1", "--patience", "20")) as here,
         writing(on_the_host(beta, first + 1, "--connections", "1", "--patience", "20")) as there,

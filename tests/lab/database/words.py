@@ -52,3 +52,8 @@ def write_on_the_replica(alpha: Host, beta: Host, *statements: str) -> None:
 def saved_ghosts(host: Host) -> str:
     pattern = "cat /var/lib/shoestring/database/ghosts/*/ghosts.sql"
     return host.run(["sh", "-c", pattern]).out
+
+
+def imagined(host: Host, words: str) -> str:
+    """Return what explain --if tells, in one line: what then happens must be that."""
+    return " ".join(host.run(["shoestring", "explain", "--if", words]).out.split())
