@@ -70,7 +70,8 @@ class _World:
         ]
 
     def _living(self) -> Iterator[tuple[str, Snapshot]]:
-        return ((n, s) for n, s in list(self.snapshots.items()) if n not in self.dead)
+        known = [node for node in self.config.nodes if node in self.snapshots]
+        return ((node, self.snapshots[node]) for node in known if node not in self.dead)
 
     # --- what happens to it
 
