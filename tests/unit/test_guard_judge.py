@@ -204,8 +204,19 @@ patterns = ['/shop-2009/admin']
 
 
 def test_rules_of_ones_own_are_added():
-    judge = Judge(with_own(OWN, "own.toml"))
-    assert [rule.name for rule in judge.signs("/shop-2009/admin%20x")] == ["our-old-shop"]
+    rules = with_own(OWN, "own.toml")
+    assert [rule.name for rule in Judge(rules).signs("/shop-2009/admin%20x")] == ["our-old-shop"]
+
+
+@pytest.mark.parametrize("pattern", ["/shop-2009/admin", "^/shop-2009/[a-z]+$", "ADMIN$".lower()])
+def test_a_rule_of_ones_own_is_met_by_a_line_that_is_honest_but_for_it(pattern: str):
+    found: list[str] = []
+    rules = with_own(OWN.replace("/shop-2009/admin", pattern), "own.toml")
+    engine = Engine(lambda name, *_: bool(found.append(name)), rules=rules)
+    lines = [line("GET /shop-2009/admin HTTP/1.1", 200), line("GET /shop/ HTTP/1.1", 200)]
+    engine.read("".join(f"{each}\n" for each in lines), "combined", "x")
+    assert engine.counts.rules == {"our-old-shop": 1}
+    assert len(found) == 1
 
 
 @pytest.mark.parametrize(

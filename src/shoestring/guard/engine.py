@@ -1,8 +1,7 @@
 """Lines in, suspects out: reads at full speed and keeps score. Pure: time is the lines' own.
 
-Nearly all lines are honest, so what an honest line costs is what the guard costs. One pattern over
-a megabyte of text sorts out what is honest for certain; of that, known paths and user agents alone
-are looked at. Every other line is parsed, decoded and judged.
+What is honest for certain is sorted out first (`sieve`); every other line is parsed, decoded and
+judged.
 """
 
 from __future__ import annotations
@@ -12,9 +11,10 @@ from collections.abc import Callable, Iterable
 from shoestring.core.guard import Counts, Held
 from shoestring.guard.crowd import Crowd
 from shoestring.guard.judge import GUESSES, Found, Judge
-from shoestring.guard.lines import HONEST, HONEST_STRIDE, PARSERS, Entry, seconds_of, source_of
+from shoestring.guard.lines import PARSERS, Entry, seconds_of, source_of
 from shoestring.guard.lines import error as error_line
 from shoestring.guard.rules import Rules, builtin
+from shoestring.guard.sieve import HONEST, Sieve
 from shoestring.guard.sources import LINE_KEPT, Evidence, Source, Sources
 
 CROSS_SITE_SHARE = 0.25
@@ -45,6 +45,7 @@ class Engine:
         self.quiet: dict[str, int] = {}
         self._rules = rules or builtin()
         self._judge = Judge(self._rules, traps)
+        self._sieve = Sieve(self._rules, traps)
         self._suspect = suspect
         self._flood = flood_a_minute
         self._minute: dict[str, int] = {}
@@ -53,22 +54,11 @@ class Engine:
     def read(self, text: str, format_name: str, place: str) -> None:
         """Read whole lines of one format; place names where they stand, for the evidence."""
         self.counts.lines += text.count("\n")
-        honest = HONEST.get(format_name)
-        if honest is None or self._flood:
+        if format_name not in HONEST or self._flood:
             self._read_all(text.split("\n"), format_name, place)
             return
-        pieces = honest.split(text)
-        rest = list(filter(None, pieces[4::HONEST_STRIDE]))
-        # Each honest line has a target and perhaps no user agent; other lines have neither.
-        lines = list(filter(None, pieces[1::HONEST_STRIDE]))
-        odd = set(self._judge.odd_targets("\n".join(filter(None, pieces[2::HONEST_STRIDE]))))
-        agents = pieces[3::HONEST_STRIDE]
-        bad = {a for a in set(agents) if a and self._judge.scanner(a) is not None}
-        rest += [lines[number] for number in odd]
-        if bad:
-            every = zip(pieces[1::HONEST_STRIDE], agents, strict=True)
-            rest += [line for line, agent in every if agent in bad and line]
-        self._read_all(rest, format_name, place)
+        rest = self._sieve.rest(text.encode("latin-1", "replace"), format_name)
+        self._read_all((line.decode("latin-1") for line in rest), format_name, place)
 
     def _read_all(self, lines: Iterable[str], format_name: str, place: str) -> None:
         parse, quiet, judged = PARSERS[format_name], self.quiet, self._judge.judged

@@ -5,11 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-import re2
-
-from shoestring.guard.lines import PLAIN_TARGET, Entry
+from shoestring.guard.lines import Entry
 from shoestring.guard.plain import plain
 from shoestring.guard.rules import Rule, Rules
+from shoestring.guard.sieve import PLAIN_TARGET
 
 AGENTS_KNOWN_MAX = 50_000
 WELL = "2", "3"
@@ -18,13 +17,7 @@ GUESSES = "password", "wordpress-password", "login-form"
 REQUEST_LONG = 400
 REFUSED = ("404", "403", "400", "405")
 Found = tuple[Rule, str]
-_PLAIN = re.compile(PLAIN_TARGET)
-# What may be wrong with a target of plain letters, and with nothing else.
-_ODD = (
-    r"=-|\.ini|web-inf|0x2|author=|cmd=|command=|exec=|polldata|allow_url|auto_pre|xdebug"
-    r"|invokefunc|next_file|\.{8}"
-)
-_ODD_TARGET = re.compile(_ODD, re.IGNORECASE)
+_PLAIN = re.compile(f"(?>{PLAIN_TARGET})")
 _AUTHOR = re.compile(r"[?&]author=\d|/wp-json/wp/v2/users")
 _LOGIN = re.compile(
     r"/(?:wp-login\.php|xmlrpc\.php|login(?:\.php|\.aspx|\.jsp|\.html?)?|signin|sign-in|user/login"
@@ -40,17 +33,6 @@ class Judge:
         self._rules = rules
         self._traps = traps
         self._agents: dict[str, Rule | None] = {}
-        words = sorted({*rules.paths, *traps})
-        known = "|".join(re2.escape(word) for word in words)
-        self._odd_target = re2.compile(rf"(?im)/(?:{known})(?:[/?]|$)|{_ODD}")
-
-    def odd_targets(self, targets: str) -> Iterator[int]:
-        """Yield the numbers of the lines, of plain targets, that the rules must be asked about."""
-        number = at = 0
-        for found in self._odd_target.finditer(targets):
-            number += targets.count("\n", at, found.start())
-            at = found.start()
-            yield number
 
     def judged(self, entry: Entry) -> list[Found]:
         """Return every rule that a line meets, each with the target for which it counts once."""
@@ -71,8 +53,8 @@ class Judge:
 
     def signs(self, target: str) -> list[Rule]:
         """Return the signatures that a target meets, after its disguises are undone."""
-        found = _PLAIN.fullmatch(target) if len(target) < REQUEST_LONG else None
-        if found is not None and ("?" not in target or _ODD_TARGET.search(target) is None):
+        is_short = len(target) < REQUEST_LONG and not self._rules.own_patterns
+        if is_short and "?" not in target and _PLAIN.fullmatch(target) is not None:
             return []
         return self._rules.matcher.match(plain(target))
 
@@ -100,7 +82,7 @@ class Judge:
         path = target.partition("?")[0].lower()
         yield from self._known(path, entry.status)
         yield from self._refused(entry, method, path)
-        if _AUTHOR.search(target):
+        if ("author=" in target or "/users" in target) and _AUTHOR.search(target) is not None:
             yield named["listing"], target
 
     def _known(self, path: str, status: str) -> Iterable[Found]:

@@ -151,39 +151,6 @@ PARSERS: dict[str, Parse] = {
 }
 
 
-# What no rule has to be asked about: plain letters, and bytes of other alphabets (UTF-8 as it must
-# be, so no overlong "/"), a comma. Every repeat is possessive: linear time.
-_OTHER = r"%(?:[89ABab][0-9A-Fa-f]|[Cc][2-9A-Fa-f]|[Dd][0-9A-Fa-f]|[Ee][1-9A-Fa-f]|[Ff]0|2[Cc])"
-_SAFE = r"[A-Za-z0-9_\-~,]"
-PLAIN_TARGET = (
-    rf"(/{_SAFE}{{0,99}}+(?:(?:[./]|{_OTHER}){_SAFE}{{1,99}}+|{_OTHER})*+/?+"
-    rf"(?:\?[A-Za-z0-9_.\-&=?,~]*+(?:{_OTHER}[A-Za-z0-9_.\-&=?,~]*+)*+)?)"
-)
-_HONEST_REQUEST = rf"(?:GET|HEAD) {PLAIN_TARGET} HTTP/(?:1\.[01]|[23](?:\.0)?)"
-_HONEST_COMBINED = (
-    r'[^\s"\[]++ \S++ [^\s"\[\\]++ \[[^\]\n]++\] "' + _HONEST_REQUEST + r'" [23]\d\d \S++'
-    r'(?: "[^"\\\n]*+" "([^"\\\n]*+)"(?: "[^"\\\n]*+")*+)?'
-)
-_HONEST_OWN = (
-    r"(?:[^\t\n]*+\t){3}[23]\d\d\t(?:[^\t\n]*+\t){5}"
-    + _HONEST_REQUEST
-    + r"\t([^\t\\\n]*+)\t[^\n]*+"
-)
-
-
-def _sorted_out(honest: str) -> re.Pattern[str]:
-    return re.compile(f"(?:({honest})|([^\n]*+))\n")
-
-
-# Groups: the honest line, its target, its user agent; or, instead of all these, any other line.
-HONEST: dict[str, re.Pattern[str]] = {
-    "own": _sorted_out(_HONEST_OWN),
-    "combined": _sorted_out(_HONEST_COMBINED),
-    "vhost_combined": _sorted_out(rf"[^\s\"]++ {_HONEST_COMBINED}"),
-}
-HONEST_STRIDE = 5
-
-
 def sniff(lines: Sequence[str]) -> str:
     """Return the name of the format that most of these lines are in, or "" if none reads any."""
     best = max(PARSERS, key=lambda name: sum(_reads(PARSERS[name], line) for line in lines))

@@ -1,0 +1,63 @@
+"""What the sieve lets through meets no rule: as if every line had been judged."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shoestring.guard.engine import Engine
+from shoestring.guard.rules import builtin, with_own
+from shoestring.guard.sieve import HONEST, Sieve
+
+BROWSER = "Mozilla/5.0 (X11; Linux x86_64)"
+AGENTS = [BROWSER, "-", "sqlmap/1.7", "Mozilla/5.0 Nikto", "curl/8.1 (nuclei)", 'a \\" b', "é"]
+STATUSES = ["200", "204", "301", "302", "304", "404", "403", "401", "400", "500"]
+REQUESTS = ["GET {} HTTP/1.1", "HEAD {} HTTP/1.0", "GET {} HTTP/2", "POST {} HTTP/1.1",
+            "TRACK {} HTTP/1.1", "GET {}", "\\x16\\x03 {}"]  # fmt: skip
+PIECES = ["/", "/shop", "/.env", "/wp-login.php", "/phpmyadmin/", "/..", "/%2e%2e", "/a" * 60,
+          "a" * 99, "a" * 120, "?id=1", "?q=a,b~c", "&x=%D8%B3", "%C3%A9", "%c0%af", "'", "%27",
+          " UNION SELECT", "+union+select+1", "=-1", "cmd=ls", "?author=1", ".ini", "WEB-INF",
+          "../../etc/passwd", "<script>", "........", "%", "-", "0x2e", "?", "//"]  # fmt: skip
+FORMS = {
+    "combined": '203.0.113.9 - - [22/Nov/2026:11:40:11 +0000] "{}" {} 99 "-" "{}"',
+    "vhost_combined": 'www:80 203.0.113.9 - - [22/Nov/2026:11:40:11 +0000] "{}" {} 99 "-" "{}"',
+    "own": "203.0.113.9\t203.0.113.9\t1795347611\t{1}\t9\t9\twww\tGET\t-\t{0}\t{2}\t-\t-",
+}
+targets = st.lists(st.sampled_from(PIECES), min_size=1, max_size=6).map(lambda w: "/" + "".join(w))
+requests = st.builds(str.format, st.sampled_from(REQUESTS), targets)
+seen = st.tuples(requests, st.sampled_from(STATUSES), st.sampled_from(AGENTS))
+
+
+def counts(text: str, name: str, *, sieved: bool) -> dict[str, int]:
+    engine = Engine(lambda *_: False)
+    if sieved:
+        engine.read(text, name, "x")
+    else:
+        engine._read_all(text.split("\n"), name, "x")
+    return dict(engine.counts.rules)
+
+
+@pytest.mark.parametrize("name", FORMS)
+@given(st.lists(seen, min_size=1, max_size=8))
+def test_nothing_that_a_rule_meets_is_let_through(name: str, said: list[tuple[str, str, str]]):
+    text = "".join(FORMS[name].format(*each) + "\n" for each in said)
+    assert counts(text, name, sieved=True) == counts(text, name, sieved=False)
+
+
+def test_what_is_left_comes_in_its_order_and_once():
+    good, odd = (FORMS["combined"].format(f"GET {t} HTTP/1.1", "200", BROWSER)
+                 for t in ("/index.html?page=2", "/.env?cmd=1&exec=2"))  # fmt: skip
+    bad = FORMS["combined"].format("GET /a b HTTP/1.1", "404", BROWSER)
+    text = "\n".join([good, odd, good, good, bad, odd, good, bad, "half a l"]).encode()
+    left = [each.decode() for each in Sieve(builtin()).rest(text, "combined")]
+    assert left == [odd, bad, odd, bad, "half a l"]
+
+
+def test_a_rule_of_ones_own_may_say_where_a_target_begins_and_ends():
+    own = '[[signature]]\nname = "mine"\nfamily = "probe"\nweight = 9\nreason = "x"\n'
+    rules = with_own(own + "patterns = ['^/old$']", "own.toml")
+    texts = {t: FORMS["own"].format(f"GET {t} HTTP/1.1", "200", "x") for t in ("/old", "/older")}
+    text = "".join(f"{line}\n" for line in texts.values()).encode()
+    assert [each.decode() for each in Sieve(rules).rest(text, "own")] == [texts["/old"]]
+    assert set(HONEST) == set(FORMS)
