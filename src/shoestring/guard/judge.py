@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from shoestring.guard.lines import Entry
 from shoestring.guard.plain import plain
 from shoestring.guard.rules import Rule, Rules
-from shoestring.guard.sieve import PLAIN_TARGET
+from shoestring.guard.sieve import ODD, PLAIN_TARGET
 
 AGENTS_KNOWN_MAX = 50_000
 WELL = "2", "3"
@@ -18,6 +18,7 @@ REQUEST_LONG = 400
 REFUSED = ("404", "403", "400", "405")
 Found = tuple[Rule, str]
 _PLAIN = re.compile(f"(?>{PLAIN_TARGET})")
+_ODD = re.compile(ODD)
 _AUTHOR = re.compile(r"[?&]author=\d|/wp-json/wp/v2/users")
 _LOGIN = re.compile(
     r"/(?:wp-login\.php|xmlrpc\.php|login(?:\.php|\.aspx|\.jsp|\.html?)?|signin|sign-in|user/login"
@@ -53,8 +54,7 @@ class Judge:
 
     def signs(self, target: str) -> list[Rule]:
         """Return the signatures that a target meets, after its disguises are undone."""
-        is_short = len(target) < REQUEST_LONG and not self._rules.own_patterns
-        if is_short and "?" not in target and _PLAIN.fullmatch(target) is not None:
+        if not self._rules.own_patterns and _is_harmless(target):
             return []
         return self._rules.matcher.match(plain(target))
 
@@ -109,6 +109,13 @@ class Judge:
         name = path.rpartition("/")[2]
         honest = name in self._rules.honest_though_missing
         return not honest and not name.endswith(self._rules.static)
+
+
+def _is_harmless(target: str) -> bool:
+    """Tell whether no signature has to be asked about a target: a plain path without a query."""
+    if "?" in target or len(target) >= REQUEST_LONG or _PLAIN.fullmatch(target) is None:
+        return False
+    return _ODD.search(target.lower()) is None
 
 
 def _path(request: str) -> str:
