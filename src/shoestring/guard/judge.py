@@ -54,9 +54,10 @@ class Judge:
 
     def signs(self, target: str) -> list[Rule]:
         """Return the signatures that a target meets, after its disguises are undone."""
-        if not self._rules.own_patterns and _is_harmless(target):
-            return []
-        return self._rules.matcher.match(plain(target))
+        if not _is_harmless(target):
+            return self._rules.matcher.match(plain(target))
+        own = self._rules.own_matcher
+        return own.match(plain(target)) if own is not None else []
 
     def scanner(self, agent: str) -> Rule | None:
         """Return the rule that a user agent meets, or None."""
@@ -112,8 +113,8 @@ class Judge:
 
 
 def _is_harmless(target: str) -> bool:
-    """Tell whether no signature has to be asked about a target: a plain path without a query."""
-    if "?" in target or len(target) >= REQUEST_LONG or _PLAIN.fullmatch(target) is None:
+    """Tell whether a target is of plain letters and nothing odd: no signature of ours is asked."""
+    if len(target) >= REQUEST_LONG or _PLAIN.fullmatch(target) is None:
         return False
     return _ODD.search(target.lower()) is None
 

@@ -104,6 +104,7 @@ class Rules:
     """Everything that lines are judged by."""
 
     matcher: Matcher
+    own_matcher: Matcher | None
     own_patterns: tuple[str, ...]
     paths: Mapping[str, Rule]
     certain: frozenset[str]
@@ -151,9 +152,11 @@ def _parsed(text: str, place: str) -> _File:
 
 def _made(files: list[_File]) -> Rules:
     first = files[0]
+    own = [pair for file in files[1:] for pair in _signatures(file)]
     return Rules(
         matcher=Matcher([pair for file in files for pair in _signatures(file)]),
-        own_patterns=tuple(p for file in files[1:] for _, p in _signatures(file)),
+        own_matcher=Matcher(own) if own else None,
+        own_patterns=tuple(pattern for _, pattern in own),
         paths={w: e.rule() for file in files for e in file.paths for w in e.words.split()},
         certain=frozenset(w for file in files for w in file.certain.words.split()),
         agents=tuple((e.rule(), _any_of(e)) for file in files for e in file.agents),

@@ -9,7 +9,9 @@ for any text. What is left is handed on line by line, in the order in which it w
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from bisect import bisect
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import accumulate
 from typing import Any
 
 import re2
@@ -17,6 +19,7 @@ import re2
 from shoestring.guard.rules import Rules
 
 PATTERN_BYTES = 64 << 20
+TRIED_EACH, UNTRIED_BITS = 4, 6
 # What no rule has to be asked about: plain letters, and bytes of other alphabets (UTF-8 as it must
 # be, so no overlong "/"), a comma.
 _OTHER = r"%(?:[89ABab][0-9A-Fa-f]|[Cc][2-9A-Fa-f]|[Dd][0-9A-Fa-f]|[Ee][1-9A-Fa-f]|[Ff]0|2[Cc])"
@@ -63,47 +66,55 @@ class Sieve:
         own = "|".join(f"(?:{pattern})" for pattern in rules.own_patterns)
         self._own = _compiled(f"(?m){own}", blind=True) if own else None
 
-    def rest(self, text: bytes, format_name: str) -> Iterator[bytes]:
-        """Yield the lines that must be judged, without their ends, in their order."""
-        honest, at, size = HONEST[format_name], 0, len(text)
-        odd = self._odd_places(text)
-        place = next(odd, size)
+    def rest(self, text: bytes, format_name: str) -> list[bytes]:
+        """Return the lines that must be judged, without their ends, in their order."""
+        left: list[tuple[int, bytes]] = []
+        stretches: list[tuple[int, int]] = []
+        honest, at, size, tried = HONEST[format_name], 0, len(text), 0
         while at < size:
             found = honest.match(text, at)
-            end = found.end() if found is not None else at
-            while place < end:
-                stop = text.find(b"\n", place)
-                yield text[text.rfind(b"\n", 0, place) + 1 : stop]
-                place = _beyond(odd, stop, size)
-            if end < size:
-                stop = text.find(b"\n", end)
+            if found is not None:
+                stretches.append((at, found.end()))
+                at, tried = found.end(), 0
+            tried += 1
+            # Where many lines on end are not honest, as in an attack, not each is tried.
+            for _ in range(1 << min(tried // TRIED_EACH, UNTRIED_BITS)):
+                stop = text.find(b"\n", at)
                 stop = size if stop < 0 else stop
-                yield text[end:stop]
-                place = place if place > stop else _beyond(odd, stop, size)
-                end = stop + 1
-            at = end
+                if at < stop:
+                    left.append((at, text[at:stop]))
+                at = stop + 1
+        left += self._odd_lines(text, stretches)
+        left.sort()
+        return [line for _, line in left]
 
-    def _odd_places(self, text: bytes) -> Iterator[int]:
-        """Yield where something odd stands, in order."""
-        if self._own is None:
-            return (found.start() for found in self._odd.finditer(text))
-        places = {found.start() for found in self._odd.finditer(text)}
-        return iter(sorted(places | set(self._places_of_own(text))))
+    def _odd_lines(
+        self, text: bytes, stretches: list[tuple[int, int]]
+    ) -> Iterator[tuple[int, bytes]]:
+        """Yield place and text of the honest lines in which something odd stands."""
+        joined = b"".join(text[begin:end] for begin, end in stretches)
+        starts = list(accumulate((end - begin for begin, end in stretches), initial=0))
+        stop = -1
+        for place in self._odd_places(joined):
+            if place > stop:
+                start, stop = joined.rfind(b"\n", 0, place) + 1, joined.find(b"\n", place)
+                number = bisect(starts, start) - 1
+                yield stretches[number][0] + start - starts[number], joined[start:stop]
 
-    def _places_of_own(self, text: bytes) -> Iterator[int]:
+    def _odd_places(self, honest: bytes) -> Iterable[int]:
+        odd = (found.start() for found in self._odd.finditer(honest))
+        return odd if self._own is None else sorted({*odd, *self._places_of_own(honest)})
+
+    def _places_of_own(self, honest: bytes) -> Iterator[int]:
         """Yield the places of targets that rules of the administrator's own meet.
 
         They may say where a target begins or ends, so the targets are looked at by themselves.
         """
         assert self._own is not None
-        targets = list(_TARGETS.finditer(text))
+        targets = list(_TARGETS.finditer(honest))
         joined = b"\n".join(found[1] for found in targets)
         number = at = 0
         for found in self._own.finditer(joined):
             number += joined.count(b"\n", at, found.start())
             at = found.start()
             yield targets[number].start()
-
-
-def _beyond(places: Iterator[int], stop: int, size: int) -> int:
-    return next((place for place in places if place > stop), size)
