@@ -61,12 +61,25 @@ def test_what_is_left_comes_in_its_order_and_once():
     assert left == [odd, bad, odd, bad, "half a l"]
 
 
-def test_a_rule_of_ones_own_may_say_where_a_target_begins_and_ends():
+@pytest.mark.parametrize(
+    ("pattern", "met"),
+    [("^/old$", ["/old"]), ("ld", ["/old", "/older"]), ("größe", ["/gr%C3%B6%C3%9Fe"]), ("zz", []),
+     ("q*", ["/old", "/older", "/gr%C3%B6%C3%9Fe"])],
+)  # fmt: skip
+def test_a_rule_of_ones_own_is_met_where_its_pattern_says(pattern: str, met: list[str]):
     own = '[[signature]]\nname = "mine"\nfamily = "probe"\nweight = 9\nreason = "x"\n'
-    rules = with_own(own + "patterns = ['^/old$']", "own.toml")
-    texts = {t: FORMS["own"].format(f"GET {t} HTTP/1.1", "200", "x") for t in ("/old", "/older")}
+    sieve = Sieve(with_own(own + f"patterns = ['{pattern}']", "own.toml"))
+    texts = {
+        target: FORMS["own"].format(f"GET {target} HTTP/1.1", "200", "x")
+        for target in ("/old", "/older", "/gr%C3%B6%C3%9Fe")
+    }
     text = "".join(f"{line}\n" for line in texts.values()).encode()
-    assert [each.decode() for each in Sieve(rules).rest(text, "own")] == [texts["/old"]]
+    left = [each.decode() for each in sieve.rest(text, "own")]
+    assert left == [texts[target] for target in met]
+    assert sieve.rest(b"no honest line\n", "own") == [b"no honest line"]
+
+
+def test_all_formats_of_the_sieve_are_tested():
     assert set(HONEST) == set(FORMS)
 
 

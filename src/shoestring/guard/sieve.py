@@ -13,6 +13,7 @@ from bisect import bisect
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import accumulate
 from typing import Any
+from urllib.parse import unquote_to_bytes
 
 import re2
 
@@ -108,13 +109,15 @@ class Sieve:
     def _places_of_own(self, honest: bytes) -> Iterator[int]:
         """Yield the places of targets that rules of the administrator's own meet.
 
-        They may say where a target begins or ends, so the targets are looked at by themselves.
+        They may say where a target begins or ends, and have letters of other alphabets in them:
+        the targets are looked at by themselves, decoded. None of them decodes to a line's end.
         """
         assert self._own is not None
         targets = list(_TARGETS.finditer(honest))
-        joined = b"\n".join(found[1] for found in targets)
+        joined = unquote_to_bytes(b"\n".join(found[1] for found in targets))
         number = at = 0
         for found in self._own.finditer(joined):
             number += joined.count(b"\n", at, found.start())
             at = found.start()
-            yield targets[number].start()
+            if number < len(targets):
+                yield targets[number].start()
