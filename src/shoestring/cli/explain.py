@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from datetime import UTC, datetime, timedelta
 
 import click
@@ -19,6 +20,8 @@ from shoestring.core.errors import ShoestringError, UsageError
 from shoestring.core.event import CATALOGUE
 from shoestring.show.explain import decision_lines, explain
 from shoestring.vip.tables import tables
+
+WIDTH = 80
 
 
 @click.command("explain")
@@ -43,7 +46,15 @@ def command(subject: str, when: str, imagined: str, *, as_table: bool, as_json: 
     if as_json:
         print_json({"lines": lines})
     else:
-        click.echo("\n".join(lines))
+        click.echo("\n".join(map(_folded, lines)))
+
+
+def _folded(line: str) -> str:
+    """Return a line in 80 columns, what goes on of it under its beginning."""
+    indent = len(line) - len(line.lstrip()) + 4
+    return textwrap.fill(
+        line, WIDTH, subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False
+    )
 
 
 def _imagined(words: str) -> list[str]:
