@@ -19,7 +19,7 @@ import re2
 
 from shoestring.guard.rules import Rules
 
-PATTERN_BYTES = 64 << 20
+PATTERN_BYTES = 8 << 20
 TRIED_EACH, UNTRIED_BITS = 4, 6
 # What no rule has to be asked about: plain letters, and bytes of other alphabets (UTF-8 as it must
 # be, so no overlong "/"), a comma.
