@@ -153,6 +153,12 @@ def test_maintenance(pair: Lab, alpha: Host, beta: Host, shoestring):
     assert "no duration" in shoestring(alpha, "maintenance", "on", "--for", "soon", code=2)
 
 
+def test_moves_there_and_back_at_once_are_not_refused(alpha: Host, shoestring):
+    for _ in range(4):
+        shoestring(alpha, "move", "live", "beta")
+        shoestring(alpha, "move", "live", "alpha")
+
+
 def test_history_log_and_explain(alpha: Host, shoestring):
     shoestring(alpha, "move", "live", "beta")
     shoestring(alpha, "move", "live", "alpha")

@@ -116,7 +116,7 @@ def give(config: Config, memory: Memory, snapshot: Snapshot, vip: str, old: VipM
         return _draining(config, memory, snapshot, vip, old)
     if old.hand.phase == "yielding":
         return _yielding(snapshot, vip, old, seen.value, peer)
-    return _lingering(snapshot, vip, old)
+    return _lingering(snapshot, vip, old, seen.value)
 
 
 def _nothing_left_behind(vip: str, old: VipMemory, seen: VipSeen | None) -> Step:
@@ -203,9 +203,10 @@ def _yielding(
     return Step(old)
 
 
-def _lingering(snapshot: Snapshot, vip: str, old: VipMemory) -> Step:
+def _lingering(snapshot: Snapshot, vip: str, old: VipMemory, seen: VipSeen) -> Step:
+    """Forward late packets for a moment; a node that holds the address again has no such ones."""
     assert old.hand is not None
-    if _phase_seconds(snapshot, old) < LINGER_SECONDS:
+    if _phase_seconds(snapshot, old) < LINGER_SECONDS and not seen.held:
         return Step(old)
     off = HandOver(vip, on=False, method=old.hand.method, reason="the move is done")
     return Step(replace(old, hand=None), (off,))
