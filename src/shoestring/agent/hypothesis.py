@@ -49,8 +49,9 @@ class Hypothesis:
     """What is imagined.
 
     node: whose fault it is; empty where it is between both. checks: those that fail there. dead:
-    the node is off. unplugged: its cable is cut. severed: neither node hears the other. agent: its
-    agent alone is gone. seconds: after how long it is noticed.
+    the node is off. unplugged: it cannot hold an address, as its cable is cut or keepalived has
+    stopped. severed: neither node hears the other. agent: its agent alone is gone. mariadb: its
+    MariaDB does not answer. seconds: after how long it is noticed. detail: what its checks say.
     """
 
     words: str
