@@ -27,6 +27,7 @@ ROWS = 500_000
 VERIFY_ROWS = 300_000
 LARGE_ROWS, LARGE_STEP = 210_000, 5_000
 CONFLICT_SECONDS = 5.0
+APPLIED_SECONDS = 60.0
 MANY = (
     "CREATE OR REPLACE TABLE lab.{table} (id INT PRIMARY KEY, name VARCHAR(60), "
     "amount DECIMAL(12,2), at TIMESTAMP DEFAULT CURRENT_TIMESTAMP) ENGINE=InnoDB; "
@@ -118,9 +119,10 @@ def _tamper(host: Host, key: int, amount: str) -> None:
 
 
 def settle_position(host: Host, other: Host) -> None:
-    """Wait until the other host has applied what this one has written."""
+    """Wait until the other host has applied what this one has written; raises LabError."""
     position = query(host, "SELECT @@global.gtid_binlog_pos")
-    query(other, f"SELECT MASTER_GTID_WAIT('{position}', 10)")
+    word = f"SELECT MASTER_GTID_WAIT('{position}', 1)"
+    wait_until(lambda: query(other, word) == "0", APPLIED_SECONDS, f"{other.node} has applied it")
 
 
 def _verify(host: Host) -> dict[str, Any]:
@@ -140,6 +142,8 @@ def write_both(lab: Lab, on: bool) -> None:
         text = text.replace("\n[database]\n", '\n[database]\nwriter = "both"\n')
     path.write_text(text)
     alpha.run(["shoestring", "apply", "--yes"], timeout_seconds=180)
+    if on:
+        wait_until(lambda: _both_write(lab), APPLIED_SECONDS, "both write, and follow each other")
 
 
 def conflicts(lab: Lab) -> list[Conflict]:
