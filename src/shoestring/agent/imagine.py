@@ -125,7 +125,7 @@ class _World:
             word = None if self.severed else reports.get(self.config.other(node))
             peer: Seen[NodeReport] | Unseen
             if word is None:
-                peer = Unseen("it is silent (imagined)", snapshot.peer.at)
+                peer = Unseen("no word arrives (imagined)", snapshot.peer.at)
             else:
                 peer = Seen(word, snapshot.now)
             self.snapshots[node] = replace(snapshot, peer=peer)
