@@ -20,7 +20,7 @@ from pathlib import Path
 from shoestring.config.model import Config
 from shoestring.core.errors import EngineError, ShoestringError
 from shoestring.core.site import ENVIRONMENTS, Deployed, Environment, Relation, SiteSeen
-from shoestring.site import instances, policy, releases, sessions
+from shoestring.site import adoption, instances, policy, releases, sessions
 from shoestring.site.keys import PROGRAM
 from shoestring.site.repository import FIRST_DATE, NOBODY, USER, Commit, Repository
 from shoestring.site.trial import trial
@@ -96,6 +96,7 @@ class Hands:
     def make(self) -> None:
         """Make repository and folders unless they are there; each first commit is the same."""
         releases.make_places()
+        instances.leave_old_users()
         settings = {
             "receive.fsckObjects": "true",
             "receive.procReceiveRefs": "refs/",
@@ -208,6 +209,9 @@ class Hands:
             return done
 
     def _ready(self, environment: Environment, source: str) -> tuple[instances.Wanted, str]:
+        now = instances.serving(environment)
+        if now is not None and adoption.is_old(now[1]):
+            adoption.refuse_unless_agreed()
         self._vetting.check(source)
         self._preparing = source
         base = instances.current_source(environment) or instances.current_source("staging")
@@ -417,6 +421,8 @@ class Hands:
             now, asked = instances.serving(environment), self.wanted_source(environment, heads)
             if now is None or asked is None:
                 continue
+            if adoption.is_old(now[1]) and not adoption.agreed():
+                continue  # a package's upgrade changes nothing that serves
             wanted = self._wanted(environment, instances.current_source(environment))
             if now[1].get("fingerprint") != wanted.fingerprint:
                 self.activate(environment)
