@@ -171,10 +171,11 @@ class Guard(Table):
         description="Proxies in front of the pair: the visitor is whom X-Forwarded-For of one of "
         "these names, and Apache itself refuses who is blocked.",
     )
-    ports: tuple[Port, ...] = Field(
-        default=(80, 443),
+    ports: tuple[Port, ...] | None = Field(
+        default=None,
         max_length=16,
-        description="TCP ports that are closed to a blocked source; none: everything is.",
+        description="TCP ports that are closed to a blocked source. Without it: 80, 443, and every "
+        "port of the [site], live and staged. An empty list closes all ports.",
     )
     rules_file: FilePath | None = Field(
         default=None, description="A file of own rules, as docs/guard.md shows."
@@ -189,6 +190,13 @@ class Guard(Table):
         ge=1,
         le=100_000,
         description="More new blocks than this within an hour, and the guard only reports.",
+    )
+    foreign_points_max: float = Field(
+        default=60,
+        ge=0,
+        le=1000,
+        description="How many points a day count of what a page of another site can have its "
+        "visitors' browsers ask for. Less than 100: that alone blocks nobody.",
     )
     flood_a_minute: int = Field(
         default=0,
