@@ -11,7 +11,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterable
 from dataclasses import dataclass
-from ipaddress import ip_network
+from ipaddress import IPv6Address
 
 from shoestring.core.guard import Held
 from shoestring.guard.rules import Rule
@@ -147,7 +147,7 @@ class Sources:
         self.limit = limit
         self.evidences_max = evidences_max
         self._known: dict[str, Source] = {}
-        self._near: dict[str, dict[str, None]] = {}
+        self._near: dict[int, dict[str, None]] = {}
         self.evidences = 0
         self.forgotten = 0
 
@@ -217,9 +217,6 @@ class Sources:
         self.forgotten += len(least)
 
 
-def neighbourhood(name: str) -> str:
-    """Return the /48 that an IPv6 network lies in; of a wider one, itself."""
-    network = ip_network(name)
-    if network.prefixlen <= NEIGHBOURHOOD_PREFIX:
-        return name
-    return str(network.supernet(new_prefix=NEIGHBOURHOOD_PREFIX))
+def neighbourhood(name: str) -> int:
+    """Return the number of the /48 that an IPv6 network lies in."""
+    return int(IPv6Address(name.partition("/")[0])) >> (128 - NEIGHBOURHOOD_PREFIX)
