@@ -1,4 +1,4 @@
-"""Who must never be locked out: the pair itself, its gateways, and where people are logged in from."""
+"""Who must never be locked out: the pair itself, its gateways, people who are logged in."""
 
 from __future__ import annotations
 

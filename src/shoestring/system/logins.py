@@ -10,7 +10,7 @@ import ctypes
 import os
 import platform
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -53,7 +53,7 @@ def _sessions(library: ctypes.CDLL) -> list[bytes]:
     return found[:SESSIONS_MAX]
 
 
-def _asked(question: ctypes._CFuncPtr, session: bytes) -> bytes:
+def _asked(question: Callable[..., int], session: bytes) -> bytes:
     """Return what sd-login(3) says of a session; nothing if it has none of it."""
     said = ctypes.c_void_p()
     return _taken(said) if question(session, ctypes.byref(said)) >= 0 else b""
