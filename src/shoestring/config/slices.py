@@ -140,6 +140,15 @@ class Site(Table):
     push_size_max_mb: float = Field(
         default=500, gt=0, le=4000, description="A larger push is refused while it arrives."
     )
+    total_size_max_mb: float = Field(
+        default=2000,
+        gt=0,
+        le=100_000,
+        description="A site whose files together are larger is refused, however small the push.",
+    )
+    depth_max: int = Field(
+        default=40, ge=2, le=200, description="A path of more folders inside each other is refused."
+    )
     require_signed: bool = Field(
         default=False,
         description="Refuse pushes that are not signed (git push --signed) with the ssh key of "
