@@ -14,9 +14,10 @@ from shoestring.site import check
 @click.command("check")
 @click.argument("folder", default=".", type=click.Path(path_type=Path), metavar="[DIR]")
 @click.option("--head", is_flag=True, help="Look at the last commit, not at the working tree.")
+@click.option("--commit", default="", metavar="ID", help="Look at this commit (40 digits).")
 @click.option("--shared", multiple=True, metavar="NAME", help="A folder of site.shared.")
 @json_option
-def command(folder: Path, head: bool, shared: tuple[str, ...], as_json: bool) -> None:
+def command(folder: Path, head: bool, commit: str, shared: tuple[str, ...], as_json: bool) -> None:
     """Say everything that a push of DIR would be refused for; nothing is sent.
 
     It works on any machine, as any user. On a node the pair's own limits count, elsewhere the
@@ -26,7 +27,7 @@ def command(folder: Path, head: bool, shared: tuple[str, ...], as_json: bool) ->
     if shared:
         site = site.model_copy(update={"shared": shared})
     try:
-        found = check.folder_findings(folder, site, head=head)
+        found = check.folder_findings(folder, site, "HEAD" if head else commit)
     except EngineError as error:
         raise UsageError(error.message, hint=error.hint) from error
     if as_json:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import resource
 import signal
 import stat
@@ -81,20 +82,22 @@ def rules() -> Site:
         return Site()
 
 
-def folder_findings(top: Path, site: Site, *, head: bool) -> list[Finding]:
-    """Return what a push of a folder, or of its last commit, would be refused for."""
+def folder_findings(top: Path, site: Site, commit: str = "") -> list[Finding]:
+    """Return what a push of a folder, or of a commit in it, would be refused for."""
     if not top.is_dir():
         raise UsageError(f"{top} is no folder")
-    if not head:
+    if not commit:
         return Vetting(Folder(top), site).findings("")
-    with archive(top) as tarball:
+    if not re.fullmatch(r"HEAD|[0-9a-f]{40}", commit):
+        raise UsageError(f"{commit[:60]!r} is no commit", hint="HEAD, or 40 digits of a commit")
+    with archive(top, commit) as tarball:
         return Vetting(Tarball(tarball, site), site).findings("")
 
 
 @contextmanager
-def archive(top: Path) -> Iterator[IO[bytes]]:
-    """Have git write the last commit as a tar stream, which ends early where there is none."""
-    argv = ["git", "-C", str(top), "archive", "--format=tar", "HEAD"]
+def archive(top: Path, commit: str) -> Iterator[IO[bytes]]:
+    """Have git write a commit as a tar stream, which ends early where there is none."""
+    argv = ["git", "-C", str(top), "archive", "--format=tar", commit]
     with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
         assert process.stdout is not None
         try:

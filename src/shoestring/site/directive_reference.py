@@ -119,7 +119,8 @@ def _row(rule: Rule) -> str:
 
 def _modules() -> Iterator[str]:
     yield "\n## Modules of site.toml\n"
-    yield f"Always there: {', '.join(sorted(ALWAYS))}. Offered: {', '.join(sorted(offered_modules()))}."
+    yield f"Always there: {', '.join(sorted(ALWAYS))}."
+    yield f"Offered: {', '.join(sorted(offered_modules()))}."
 
 
 def _settings() -> Iterator[str]:
