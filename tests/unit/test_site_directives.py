@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shoestring.site import directives, render, sitefile
+from shoestring.site import directive_reference, directives, render, sitefile
 from shoestring.site.arguments import CHECKS
 from shoestring.site.directive_table import table
 from shoestring.site.directives import Scope, statements
@@ -434,3 +434,10 @@ def test_a_hostile_text_takes_no_time(text: str):
         if count > 500:
             break
     assert time.monotonic() - began < 2.0
+
+
+def test_the_reference_page_is_made_from_the_table():
+    page = Path(__file__).parents[2] / "docs/reference/site-directives.md"
+    assert page.read_text() == directive_reference.reference()
+    named = {check.split()[0] for check in CHECKS if check}
+    assert named == set(directive_reference.CHECKED)

@@ -9,6 +9,7 @@ import syslog
 from collections.abc import Mapping
 
 from shoestring.core.errors import ShoestringError
+from shoestring.site import check
 from shoestring.site.gate import Request, allowed
 from shoestring.site.keys import ROLES, Role
 from shoestring.system.agent_socket import ask, stream
@@ -50,6 +51,8 @@ def become_git(request: Request, name: str) -> None:
 
 def press(request: Request, name: str) -> None:
     """Promote, roll back, or say what is live; raises ShoestringError."""
+    if request.verb == "check":
+        sys.exit(check.over_ssh())
     if request.verb == "status":
         document = ask("GET", "/overview", at=SITE_SOCKET, unit=UNIT)
         for environment, now in document["deployed"].items():
