@@ -7,6 +7,7 @@ other one is taken.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Protocol
@@ -27,7 +28,7 @@ from shoestring.core.action import (
     UndoGhosts,
 )
 from shoestring.core.database import DatabaseState
-from shoestring.core.errors import EngineError
+from shoestring.core.errors import CommandError, EngineError
 from shoestring.core.platform import DEBIAN
 from shoestring.core.seen import Seen
 from shoestring.core.snapshot import ClaimSeen, Silence
@@ -43,12 +44,16 @@ from shoestring.system.gateway import gateway_of
 from shoestring.system.mariadb import Mariadb, SqlError
 from shoestring.system.netlink import Netlink
 from shoestring.system.run import run_async
+from shoestring.system.systemd import kill_at_once
 
 WORD_SECONDS = 5.0
 CLOSE_SECONDS = 2
 SEGMENT_TRIES = 2
 SEGMENT_SECONDS = 0.12
 QUESTION_SECONDS_MAX = 1.5
+KEEP_AGAIN_SECONDS = 1.0
+MARIADBD = "mariadbd"
+LOG = logging.getLogger("shoestring")
 DECIDED_SECONDS_MAX = 1.0
 
 
@@ -82,9 +87,12 @@ class DatabaseActor:
         self._netlink = netlink
         self._sql = Mariadb(config.database.socket, timeout_seconds=WORD_SECONDS)
         self._loop = asyncio.get_running_loop()
+        self._keeping: asyncio.Task[None] | None = None
 
     def close(self) -> None:
         """Drop the connection."""
+        if self._keeping is not None:
+            self._keeping.cancel()
         self._sql.close()
 
     async def act(self, action: DatabaseAction) -> None:
@@ -193,9 +201,37 @@ class DatabaseActor:
         self._look()
 
     async def _fence(self, action: Fence) -> None:
-        await asyncio.to_thread(self._keep, action.state)
+        """Kill first, then write down: a full or hanging disk must not keep a writer answering.
+
+        What cannot be written is held in memory and tried again. Should the agent die before that,
+        the node is closed all the same: MariaDB boots read-only, and this node's state on disk
+        opens it only once the other node is heard, whose later epoch then counts.
+        """
+        killed = kill_at_once(DEBIAN.mariadb_unit, MARIADBD)
+        self._board.database_state = action.state
+        self._board.nudge()
         argv = ["systemctl", "kill", "--signal=KILL", DEBIAN.mariadb_unit]
-        await run_async(argv, timeout_seconds=4)
+        try:
+            await run_async(argv, timeout_seconds=2)
+        except (CommandError, OSError) as error:
+            if not killed:
+                raise
+            LOG.warning("MariaDB was killed; systemd could not be asked: %s", error)
+        if self._keeping is None or self._keeping.done():
+            self._keeping = self._loop.create_task(self._keep_until_kept())
+
+    async def _keep_until_kept(self) -> None:
+        """Write the state that is held in memory, until it is on disk."""
+        while True:
+            state_now = self._board.database_state
+            try:
+                await asyncio.to_thread(state.keep, state_now)
+            except OSError as error:
+                LOG.warning("who may write could not be written down, tried again: %s", error)
+                await asyncio.sleep(KEEP_AGAIN_SECONDS)
+                continue
+            if state_now == self._board.database_state:
+                return
 
     async def _ask_segment(self) -> None:
         """Ask for the silent node on the segment, for the address, and for the node by the gateway.
