@@ -113,6 +113,25 @@ class Site(Table):
     push_size_max_mb: float = Field(
         default=500, gt=0, le=4000, description="A larger push is refused while it arrives."
     )
+    total_size_max_mb: float = Field(
+        default=2000,
+        gt=0,
+        le=100_000,
+        description="A site whose files together are larger is refused, however small the push.",
+    )
+    repository_size_max_mb: float = Field(
+        default=5000,
+        gt=0,
+        le=100_000,
+        description="With more objects than this in the repository, pushes are refused. Objects "
+        "that no branch needs are removed before that.",
+    )
+    branches_max: int = Field(
+        default=200,
+        ge=4,
+        le=500,
+        description="A push of one more branch is refused; developers delete their own ones.",
+    )
     require_signed: bool = Field(
         default=False,
         description="Refuse pushes that are not signed (git push --signed) with the ssh key of "

@@ -12,6 +12,7 @@ from shoestring.config.slices import Site
 LINK, SUBMODULE = "120000", "160000"
 FILES = ("100644", "100755")
 PATH_MAX = 1024
+BRANCH_MAX = 100
 TOP = ("public", "conf", "site.toml", "README.md", "README", ".gitignore", ".gitattributes")
 LFS = b"version https://git-lfs.github.com/spec/"
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -19,6 +20,7 @@ _SECRET_NAMES = re.compile(
     r"(^|/)(id_(rsa|dsa|ecdsa|ed25519)|\.env|\.htpasswd|\.netrc|\.my\.cnf|\.pgpass|shadow"
     r"|[^/]*\.(pem|key|pfx|p12|kdbx|jks))$"
 )
+_BRANCH = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*", re.ASCII)
 _PRIVATE_KEY = re.compile(rb"-----BEGIN (?:[A-Z]+ )*PRIVATE KEY-----")
 
 
@@ -51,11 +53,14 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
-def findings(entries: Iterable[Entry], site: Site) -> Iterator[Finding]:
-    """Yield why these entries are refused; what links and files hold is looked at elsewhere."""
+def findings(entries: Iterable[Entry], site: Site, *, deployed: bool = True) -> Iterator[Finding]:
+    """Yield why these entries are refused; what links and files hold is looked at elsewhere.
+
+    deployed: they are to be served; what is only kept may have other names at the top.
+    """
     limit = site.file_size_max_mb * 2**20
     for entry in entries:
-        if (why := _against_name(entry.path)) or (why := _against_kind(entry)):
+        if (why := _against_name(entry.path, deployed)) or (why := _against_kind(entry)):
             yield Finding(entry.path, why)
         elif entry.size > limit:
             size = entry.size / 2**20
@@ -82,7 +87,7 @@ def _is_below(path: str, folder: str) -> bool:
     return path == folder or path.startswith(f"{folder}/")
 
 
-def _against_name(path: str) -> str:
+def _against_name(path: str, deployed: bool) -> str:
     parts = path.split("/")
     if _CONTROL.search(path):
         return "a control character in its name"
@@ -92,7 +97,7 @@ def _against_name(path: str) -> str:
         return f"its path is longer than {PATH_MAX} bytes"
     if any(part.lower() == ".git" for part in parts):
         return "a .git folder would be served"
-    if parts[0] not in TOP:
+    if deployed and parts[0] not in TOP:
         return f"only {', '.join(TOP[:3])} belong at the top"
     if _SECRET_NAMES.search(path):
         return "looks like a secret, and everybody who may read the site could read it"
@@ -135,10 +140,19 @@ def ref_refusal(site: Site, ref: str, old: str, new: str) -> str:
     branch = ref.removeprefix("refs/heads/")
     if ref.startswith("refs/tags/"):
         return "tags are not carried; the live branch is the log of releases"
-    if branch == ref or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,100}", branch):
+    if branch == ref or not is_branch_name(branch):
         return "only branches with plain names are carried"
-    if not new.strip("0"):
-        return "branches are not deleted here"
     if branch == site.live_branch:
         return "what is live is promoted: shoestring site promote"
+    if not new.strip("0") and branch == site.staging_branch:
+        return "what is staged is not deleted: push what is to take its place"
+    if branch.split("/")[0] in (site.live_branch, site.staging_branch) and "/" in branch:
+        return f"{branch} would be in the way of {branch.split('/')[0]}: take another name"
     return "" if old != new else "nothing to do"
+
+
+def is_branch_name(branch: str) -> bool:
+    """Tell whether a branch has a plain name, which git takes too (git-check-ref-format(1))."""
+    parts = branch.split("/")
+    bad = ".." in branch or any(part.endswith((".", ".lock")) for part in parts)
+    return not bad and bool(_BRANCH.fullmatch(branch)) and len(branch) <= BRANCH_MAX
