@@ -22,6 +22,7 @@ from shoestring.core.snapshot import (
     ClaimSeen,
     NodeReport,
     PromoteRequest,
+    RejoinRequest,
     Silence,
     Snapshot,
     VipReport,
@@ -371,3 +372,21 @@ def test_a_mariadb_that_is_back_follows_no_word_from_before(back: float | None, 
     stopped = replace(REPLICA, replica=replace(LINK, io="No", sql="No"))
     memory = DatabaseMemory(alive_since=back)
     assert Case(writes=False, seen=stopped, memory=memory).actions() == due
+
+
+REJOIN = (RejoinRequest("x"),)
+
+
+@pytest.mark.parametrize(
+    ("case", "due"),
+    [
+        (Case(requests=REJOIN), []),
+        (Case(requests=REJOIN, state=ALONE), []),
+        (Case(requests=REJOIN, writes=False, silent=60.0), []),
+        (Case(requests=REJOIN, writes=False, peer=replace(LEADER, writable=False)), []),
+        (Case(requests=REJOIN, writes=False), ["UndoGhosts"]),
+    ],
+)
+def test_only_a_replica_undoes_what_its_writer_lacks(case: Case, due: list[str]):
+    """The writer's transactions are the acknowledged ones: rejoin must not undo them."""
+    assert [name for name in case.actions() if name == "UndoGhosts"] == due

@@ -122,8 +122,16 @@ def test_a_json_log_format_is_one_like_any_other():
 
 
 def test_our_own_format_is_one_like_any_other():
-    entry = compile_format(OWN_FORMAT)(OWN)
-    assert entry == PARSERS["own"](OWN)
+    entry = compile_format(OWN_FORMAT)(f"{OWN}\ton")
+    assert entry is not None
+    assert entry.tls == "on"
+    assert entry == PARSERS["own"](f"{OWN}\ton")
+
+
+def test_a_line_of_our_own_of_before_tls_was_noted_is_read():
+    entry = PARSERS["own"](OWN)
+    assert entry is not None
+    assert (entry.address, entry.user, entry.tls) == ("203.0.113.9", "bob", "")
 
 
 @pytest.mark.parametrize(

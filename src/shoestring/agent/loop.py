@@ -19,6 +19,7 @@ from shoestring.config.model import Config
 from shoestring.core.action import Action, resource
 from shoestring.core.decision import Decision, Memory
 from shoestring.core.event import Event
+from shoestring.core.seen import Seen
 from shoestring.core.snapshot import NodeReport, Request, Snapshot
 from shoestring.system.board import Board
 from shoestring.system.clock import boot_seconds, wall_seconds
@@ -67,6 +68,7 @@ class Loop:
         self._waiting: dict[str, asyncio.Queue[Event]] = {}
         self._reported: NodeReport | None = None
         self._reported_at = 0.0
+        self.failures: dict[str, Seen[str]] = {}
         self.report: NodeReport | None = None
         self.snapshot: Snapshot | None = None
 
@@ -131,6 +133,11 @@ class Loop:
             requests=requests,
         )
 
+    @property
+    def memory(self) -> Memory:
+        """Return what the last decision left to remember."""
+        return self._memory
+
     def state(self) -> Mapping[str, object]:
         """Return what the next decision would be made from, for those who imagine one."""
         return {
@@ -166,6 +173,7 @@ class Loop:
 
     def failed(self, action: Action, why: str) -> None:
         """Note that an action failed; the next tick decides again."""
+        self.failures[type(action).__name__] = Seen(why, boot_seconds())
         what = f"{type(action).__name__} {resource(action)}"
         facts = {"what": what, "node": self._here.node, "why": why}
         self.tell(Event("AGT-602", facts))

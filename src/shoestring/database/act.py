@@ -31,7 +31,7 @@ from shoestring.core.errors import EngineError
 from shoestring.core.platform import DEBIAN
 from shoestring.core.seen import Seen
 from shoestring.core.snapshot import ClaimSeen, Silence
-from shoestring.database import clients, ghosts, state
+from shoestring.database import clients, ghosts, reserve, state
 from shoestring.database.follow import follow
 from shoestring.database.observe import look
 from shoestring.database.relay import apply_received
@@ -78,7 +78,11 @@ class DatabaseActor:
         self._node = node
         self._board = board
         self._netlink = netlink
-        self._sql = Mariadb(config.database.socket, timeout_seconds=WORD_SECONDS)
+        self._sql = Mariadb(
+            config.database.socket,
+            timeout_seconds=WORD_SECONDS,
+            reserve=reserve.way(config.database),
+        )
         self._loop = asyncio.get_running_loop()
 
     def close(self) -> None:

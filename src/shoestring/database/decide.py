@@ -36,7 +36,7 @@ from shoestring.database.fitness import fitness, fresh_health, unfit
 from shoestring.database.gtid import behind, covers, own_writes
 from shoestring.database.look import Look
 from shoestring.database.render import server_id
-from shoestring.database.report import role, silent_refusal
+from shoestring.database.report import rejoin_refusal, role, silent_refusal
 
 SILENT_SECONDS = 2.0
 CLAIM_SECONDS = 2.4
@@ -160,7 +160,11 @@ def _asked(look: Look) -> Iterator[Action]:
             yield KeepState(state, "asked by the operator")
         elif isinstance(request, PromoteRequest):
             yield KeepState(replace(look.state, alone=True, fenced=False), "asked by the operator")
-        if isinstance(request, RejoinRequest) and look.peer is not None:
+        if (
+            isinstance(request, RejoinRequest)
+            and not rejoin_refusal(look)
+            and look.peer is not None
+        ):
             yield UndoGhosts(look.peer.binlog_state, "asked by the operator")
 
 

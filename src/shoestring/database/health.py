@@ -9,6 +9,7 @@ from pathlib import Path
 
 from shoestring.config.slices import Database
 from shoestring.core.database import DatabaseHealth
+from shoestring.database import reserve
 from shoestring.database.render import REPLICATION_USER, fixed_settings
 from shoestring.system.clock import boot_seconds, wall_seconds
 from shoestring.system.files import free_percent, read_bounded
@@ -38,7 +39,7 @@ FROM information_schema.TABLES t
 WHERE t.TABLE_TYPE = 'BASE TABLE' AND t.TABLE_SCHEMA NOT IN
   ('mysql', 'information_schema', 'performance_schema', 'sys', 'shoestring')
 """
-_OURS = ("'root'@", "'mysql'@", "'mariadb.sys'@")
+_OURS = ("'root'@", "'mysql'@", "'mariadb.sys'@", f"'{reserve.USER}'@")
 
 
 class HealthLooker:
@@ -48,7 +49,9 @@ class HealthLooker:
         self._settings = settings
         self._peers = peers
         self._grants = ""
-        self._sql = Mariadb(settings.socket, timeout_seconds=PROBE_SECONDS + 1)
+        self._sql = Mariadb(
+            settings.socket, timeout_seconds=PROBE_SECONDS + 1, reserve=reserve.way(settings)
+        )
         self._deep_at = -DEEP_SECONDS
         self._deep: dict[str, tuple[str, ...]] = {}
         self._data = Path("/var/lib/mysql")
@@ -123,6 +126,7 @@ class HealthLooker:
 
     def _look_deep(self) -> None:
         sql = self._sql
+        reserve.keep(sql)
         accounts = [str(row["account"]) for row in sql.rows(_BYPASS)]
         self._deep["bypass"] = tuple(a for a in accounts if not a.startswith(_OURS))[:LISTED_MAX]
         self._deep["unsafe"] = unsafe_tables(sql)[:LISTED_MAX]

@@ -60,7 +60,8 @@ def render(config: Config, node: str, platform: Platform) -> Iterator[Rendered]:
 def server_cnf(config: Config, settings: Database, node: str, platform: Platform) -> Rendered:
     """Return MariaDB's option file of one node."""
     vip = config.vips[config.writer_vip]
-    addresses = ["127.0.0.1", *config.nodes[node].address, *(a.ip for a in vip.address)]
+    at_the_vip = [a.ip for a in vip.address] if settings.clients else []
+    addresses = ["127.0.0.1", *config.nodes[node].address, *at_the_vip]
     number = server_id(config, node)
     text = _fill(
         "server.cnf.j2",

@@ -87,3 +87,21 @@ def silent_refusal(look: Look) -> str:
     if not look.gateway_answers:
         return "no gateway answers here, so it may be this node that is cut off"
     return ""
+
+
+def rejoin_refusal(look: Look) -> str:
+    """Return why this node must not undo what the other one lacks, or nothing.
+
+    Only a replica may lose transactions to its writer, which has what was acknowledged.
+    """
+    if look.settings.writer == "both" or look.state.writer == "both":
+        return "both nodes write, so neither is the other's replica"
+    if look.state.writer == "":
+        return "no node has had the right to write yet"
+    if look.mine:
+        return f"{look.node} is the writer: its transactions are the acknowledged ones"
+    if look.peer is None:
+        return f"{look.other} is silent, so it is not known what {look.node} has too much"
+    if look.peer.state.writer != look.other or not look.peer.writable:
+        return f"{look.other} does not write now, so there is no writer to follow"
+    return ""

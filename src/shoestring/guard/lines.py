@@ -19,6 +19,7 @@ from typing import NamedTuple
 
 EPOCH_DIGITS = (9, 10)
 IPV6_PREFIX = 64
+OWN_FIELDS = (13, 14)  # logs of before this program noted TLS have one less
 _MONTHS = {name: n for n, name in enumerate(calendar.month_abbr) if name}
 _QUOTED = r'"([^"\\]*(?:\\.[^"\\]*)*)"'
 _COMBINED = re.compile(
@@ -38,6 +39,7 @@ class Entry(NamedTuple):
     """One request: who asked (an address as text), when (as written), for what, with what answer.
 
     error: the AH code where this is a line of the error log; request is its text then.
+    tls: "on" where the request came over TLS for certain.
     """
 
     address: str
@@ -49,6 +51,7 @@ class Entry(NamedTuple):
     user: str
     fetch_site: str = ""
     error: str = ""
+    tls: str = ""
 
 
 Parse = Callable[[str], Entry | None]
@@ -90,9 +93,12 @@ def vhost_combined(line: str) -> Entry | None:
 def own(line: str) -> Entry | None:
     """Read this program's own format (`render.OWN_FORMAT`): tabs, which no client can forge."""
     field = line.split("\t")
-    if len(field) != 13:
+    if len(field) not in OWN_FIELDS:
         return None
-    return Entry(field[0], field[2], field[9], field[3], field[11], field[10], field[12], field[8])
+    address, _, stamp, status = field[:4]
+    request, agent, referer, user = field[9:13]
+    tls = field[13] if len(field) > 13 else ""
+    return Entry(address, stamp, request, status, referer, agent, user, field[8], tls=tls)
 
 
 def error(line: str) -> Entry | None:

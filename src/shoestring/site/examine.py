@@ -15,7 +15,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from shoestring.config.slices import Site
-from shoestring.core.errors import EngineError, ShoestringError
+from shoestring.core.errors import ShoestringError
 from shoestring.site import policy
 from shoestring.site.git import Limits
 from shoestring.site.repository import COMMIT_MAX, Repository
@@ -29,7 +29,10 @@ REQUEST_MAX = 64 * 1024
 
 
 class Question(BaseModel):
-    """What is to be looked at; deployed: the tree is to be served, not only kept."""
+    """What is to be looked at; deployed: the tree is to be served, not only kept.
+
+    base: a release that was looked at by the same rules before, whose contents are left out.
+    """
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -37,6 +40,7 @@ class Question(BaseModel):
     quarantine: str
     source: Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
     deployed: bool
+    base: str = ""
     site: Site
 
 
@@ -62,23 +66,21 @@ def examined(question: Question) -> Verdict:
     repository = Repository(Path(question.repository), "", limits(question.site))
     if question.quarantine:
         repository = repository.with_objects_of(Path(question.quarantine))
-    found: list[policy.Finding] = list(_sizes(repository, question))
-    sentences = [each.sentence() for each in found[: SHOWN_MAX + 1]]
-    sitefile = None
+    found, sitefile = list(_history(repository, question.source)), None
     if not found and question.deployed:
         vetting = Vetting(repository, question.site)
-        try:
-            vetting.check(question.source)
-            sitefile = vetting.sitefile(question.source)
-        except EngineError as error:
-            sentences = [error.message]
-    shown = [policy.printable(each)[:SENTENCE_MAX] for each in sentences[:SHOWN_MAX]]
-    return Verdict(findings=shown, count=max(len(found), len(sentences)), sitefile=sitefile)
+        if question.base and repository.has(question.base):
+            vetting.believe(question.base)
+        found = vetting.findings(question.source)
+        sitefile = None if found else vetting.sitefile(question.source)
+    elif not found:
+        found = list(_kept(repository, question))
+    shown = [each.sentence()[:SENTENCE_MAX] for each in found[:SHOWN_MAX]]
+    return Verdict(findings=shown, count=len(found), sitefile=sitefile)
 
 
-def _sizes(repository: Repository, question: Question) -> Iterator[policy.Finding]:
-    """Yield what is too much; what is endless is not looked at further."""
-    source, site = question.source, question.site
+def _history(repository: Repository, source: str) -> Iterator[policy.Finding]:
+    """Yield what is too much of new commits."""
     if repository.commit_count(source, COMMITS_MAX + 1) > COMMITS_MAX:
         yield policy.Finding("the push", f"more than {COMMITS_MAX} new commits")
         return
@@ -86,21 +88,18 @@ def _sizes(repository: Repository, question: Question) -> Iterator[policy.Findin
         why = f"a commit of {size} bytes; {COMMIT_MAX} are allowed, message included"
         yield policy.Finding("the push", why)
         return
-    total, count, limit = 0, 0, site.total_size_max_mb * 2**20
-    for entry in repository.entries(source):
-        total, count = total + entry.size, count + 1
-        if count > site.files_max:
-            why = f"more than {site.files_max} files; {site.files_max} are allowed (site.files_max)"
-            yield policy.Finding("the site", why)
+    repository.check_history(source)
+
+
+def _kept(repository: Repository, question: Question) -> Iterator[policy.Finding]:
+    """Yield what is wrong with a tree that is only kept; an endless one has an end here."""
+    tree = policy.Tree(())
+    for entry in repository.entries(question.source):
+        tree.add(entry)
+        if (finding := tree.too_much(question.site)) is not None:
+            yield finding
             return
-        if total > limit:
-            why = f"more than {site.total_size_max_mb:g} MB; that is what is allowed altogether"
-            yield policy.Finding("the site", f"{why} (site.total_size_max_mb)")
-            return
-        if not question.deployed:
-            yield from policy.findings([entry], site, deployed=False)
-    if question.deployed:
-        repository.check_history(source)
+        yield from policy.findings([entry], question.site, deployed=False)
 
 
 def run() -> None:

@@ -57,6 +57,7 @@ class Examiner:
             quarantine=str(quarantine or ""),
             source=source,
             deployed=deployed,
+            base=next(reversed(self._known), "") if deployed else "",
             site=self._site,
         )
         memory = 768 + 4 * int(self._site.file_size_max_mb)

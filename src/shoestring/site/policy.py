@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import posixpath
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -11,17 +10,28 @@ from shoestring.config.slices import Site
 
 LINK, SUBMODULE = "120000", "160000"
 FILES = ("100644", "100755")
-PATH_MAX = 1024
+PATH_MAX, NAME_MAX = 1024, 255
+FOLDERS = ("public", "conf")
+TOP = (*FOLDERS, "site.toml", "README.md", "README", ".gitignore", ".gitattributes")
+TOP_TOO = ("LICENSE", "LICENSE.md", "CHANGELOG.md", ".editorconfig")
 BRANCH_MAX = 100
-TOP = ("public", "conf", "site.toml", "README.md", "README", ".gitignore", ".gitattributes")
 LFS = b"version https://git-lfs.github.com/spec/"
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+# Both sets of control characters, and what turns the direction of a line around.
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 _SECRET_NAMES = re.compile(
-    r"(^|/)(id_(rsa|dsa|ecdsa|ed25519)|\.env|\.htpasswd|\.netrc|\.my\.cnf|\.pgpass|shadow"
-    r"|[^/]*\.(pem|key|pfx|p12|kdbx|jks))$"
+    r"(^|/)(id_(rsa|dsa|ecdsa|ed25519)|\.env|\.netrc|\.my\.cnf|\.pgpass|shadow"
+    r"|[^/]*\.(key|pfx|p12|kdbx|jks))$"
+)
+_PASSWORDS = re.compile(r"(^|/)\.htpasswd[^/]*$")
+# A copy that an editor left behind is served as text, with the passwords in it.
+_LEFT_BEHIND = re.compile(
+    r"(^|/)(\.[^/]+\.sw[a-p]|[^/]+\.(php|phtml|inc)(~|\.(bak|orig|old|save|sw[a-p]|copy)))$",
+    re.IGNORECASE,
 )
 _BRANCH = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*", re.ASCII)
 _PRIVATE_KEY = re.compile(rb"-----BEGIN (?:[A-Z]+ )*PRIVATE KEY-----")
+HEAD_BYTES = 4096
+HTACCESS = ".htaccess"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +72,8 @@ def findings(entries: Iterable[Entry], site: Site, *, deployed: bool = True) -> 
     for entry in entries:
         if (why := _against_name(entry.path, deployed)) or (why := _against_kind(entry)):
             yield Finding(entry.path, why)
+        elif (deep := depth_finding(entry.path, site)) is not None:
+            yield deep
         elif entry.size > limit:
             size = entry.size / 2**20
             yield Finding(
@@ -73,11 +85,8 @@ def findings(entries: Iterable[Entry], site: Site, *, deployed: bool = True) -> 
             yield Finding(entry.path, "lies in a folder of site.shared, which git does not carry")
 
 
-def total_finding(paths: Sequence[str], site: Site) -> Finding | None:
+def total_finding(paths: Iterable[str]) -> Finding | None:
     """Return why a tree of these paths is refused as a whole."""
-    if len(paths) > site.files_max:
-        why = f"{len(paths)} files; {site.files_max} are allowed (site.files_max)"
-        return Finding("the site", why)
     if not any(path.startswith("public/") for path in paths):
         return Finding("public/", "is missing: what the site serves belongs there")
     return None
@@ -95,12 +104,31 @@ def _against_name(path: str, deployed: bool) -> str:
         return "its path leaves the site"
     if len(path.encode("utf-8", "surrogateescape")) > PATH_MAX:
         return f"its path is longer than {PATH_MAX} bytes"
+    if any(len(part.encode("utf-8", "surrogateescape")) > NAME_MAX for part in parts):
+        return f"a name in it is longer than {NAME_MAX} bytes"
     if any(part.lower() == ".git" for part in parts):
         return "a .git folder would be served"
-    if deployed and parts[0] not in TOP:
-        return f"only {', '.join(TOP[:3])} belong at the top"
+    if deployed and (why := _against_top(parts)):
+        return why
+    return _against_secret(path)
+
+
+def _against_secret(path: str) -> str:
+    """Return why a name is refused for what such files hold."""
     if _SECRET_NAMES.search(path):
         return "looks like a secret, and everybody who may read the site could read it"
+    if _PASSWORDS.search(path) and not path.startswith("conf/"):
+        return "a file of passwords belongs into conf/: AuthUserFile ${SITE}/conf/NAME"
+    if _LEFT_BEHIND.search(path):
+        return "a copy that an editor left behind, which would be served as text: remove it"
+    return ""
+
+
+def _against_top(parts: Sequence[str]) -> str:
+    if parts[0] not in (*TOP, *TOP_TOO):
+        return f"only {', '.join(TOP[:3])} belong at the top"
+    if (parts[0] in FOLDERS) != (len(parts) > 1):
+        return f"{parts[0]} is {'a folder' if parts[0] in FOLDERS else 'a file'}"
     return ""
 
 
@@ -112,21 +140,81 @@ def _against_kind(entry: Entry) -> str:
     return ""
 
 
-def link_finding(path: str, target: str) -> Finding | None:
-    """Return why a symbolic link is refused: one that leaves public/ would be followed."""
-    if target.startswith("/"):
-        return Finding(path, f"a link to {target}, which is outside of the site")
-    reached = posixpath.normpath(posixpath.join(posixpath.dirname(path), target))
-    top = path.split("/", maxsplit=1)[0]
-    if reached != top and not reached.startswith(f"{top}/"):
-        return Finding(path, f"a link to {target}, which leaves {top}/")
+class Tree:
+    """A tree's files, links and folders, by which its links are followed."""
+
+    def __init__(self, shared: Sequence[str]) -> None:
+        self.modes: dict[str, str] = {}
+        self.folders: set[str] = {""}
+        self.size = 0
+        self._shared = [f"public/{each}" for each in shared]
+
+    def add(self, entry: Entry) -> None:
+        """Take in one entry."""
+        self.modes[entry.path] = entry.mode
+        self.size += entry.size
+        folder = entry.path.rpartition("/")[0]
+        while folder not in self.folders:
+            self.folders.add(folder)
+            folder = folder.rpartition("/")[0]
+
+    def too_much(self, site: Site) -> Finding | None:
+        """Return why there is too much of it already."""
+        if len(self.modes) > site.files_max:
+            why = f"more than {site.files_max} files; {site.files_max} are allowed"
+            return Finding("the site", f"{why} (site.files_max)")
+        if self.size > site.total_size_max_mb * 2**20:
+            why = f"more than {site.total_size_max_mb:g} MB; that is what is allowed altogether"
+            return Finding("the site", f"{why} (site.total_size_max_mb)")
+        return None
+
+    def link_finding(self, path: str, target: str) -> Finding | None:
+        """Return why a symbolic link is refused: it leads to something else than this tree has.
+
+        Each step is looked up: a link is never followed through another one.
+        """
+        if not path.startswith("public/") or path.endswith(f"/{HTACCESS}"):
+            return Finding(path, "a link; only below public/ there may be some, and no .htaccess")
+        if target.startswith("/") or "\0" in target:
+            return Finding(path, f"a link to {target[:100]}, which is outside of the site")
+        at = path.split("/")[:-1]
+        for part in target.split("/"):
+            if part == "..":
+                at = at[:-1]
+            elif part not in ("", "."):
+                at.append(part)
+            here = "/".join(at)
+            if not here.startswith("public") or (len(at) == 1 and here != "public"):
+                return Finding(path, f"a link to {target[:100]}, which leaves public/")
+            if self.modes.get(here) == LINK:
+                return Finding(path, f"a link to {target[:100]}, which leads through another link")
+            if here not in self.folders and (here not in self.modes or part == ".."):
+                return Finding(path, f"a link to {target[:100]}, which is not in the site")
+        return self._against_reached(path, target, "/".join(at))
+
+    def _against_reached(self, path: str, target: str, reached: str) -> Finding | None:
+        if reached in self.modes and target.endswith(("/", "/.")):
+            return Finding(path, f"a link to {target[:100]}, which is no folder")
+        if _is_below(path, reached) and reached in self.folders:
+            return Finding(path, f"a link to {target[:100]}, the folder that it lies in")
+        for shared in self._shared:
+            if _is_below(reached, shared) or _is_below(shared, reached):
+                return Finding(path, f"a link to {target[:100]}, where visitors' files would show")
+        return None
+
+
+def depth_finding(path: str, site: Site) -> Finding | None:
+    """Return why a path is refused for the folders that it lies in."""
+    if path.count("/") > site.depth_max:
+        return Finding(path, f"more than {site.depth_max} folders deep (site.depth_max)")
     return None
 
 
-def content_finding(path: str, head: bytes) -> Finding | None:
-    """Return why a file is refused for how it begins: a private key, a Git LFS pointer."""
+def content_finding(path: str, content: bytes) -> Finding | None:
+    """Return why a file is refused for what it holds: a private key, a Git LFS pointer."""
+    head = content if path.endswith(".pem") else content[:HEAD_BYTES]
     if _PRIVATE_KEY.search(head):
-        return Finding(path, "holds a private key")
+        return Finding(path, "holds a private key: keys lie in ${TLS}, outside of the repository")
     if head.startswith(LFS):
         return Finding(path, "a Git LFS pointer: there is no LFS store here; see site.shared")
     return None

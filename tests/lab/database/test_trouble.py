@@ -96,13 +96,30 @@ def test_somebody_who_writes_on_the_replica(pair: Lab, alpha: Host, beta: Host, 
     assert is_identical(pair)
 
 
+def test_rejoin_of_the_writer_is_refused_and_loses_nothing(
+    pair: Lab, alpha: Host, beta: Host, shoestring
+):
+    """Beta's applier has stopped, so alpha has what beta lacks; that must not be undone."""
+    query(beta, "STOP SLAVE SQL_THREAD")
+    base = 3 * 10**15 + int(time.time()) * 1000
+    query(alpha, f"INSERT INTO lab.ledger (id, node) SELECT {base} + seq, 'x' FROM seq_1_to_200")
+    said = shoestring(alpha, "database", "rejoin", "alpha", "--yes", code=1)
+    assert "alpha is the writer" in " ".join(said.split())
+    count = f"SELECT COUNT(*) FROM lab.ledger WHERE id BETWEEN {base} AND {base + 1000}"
+    assert query(alpha, count) == "200"
+    query(beta, "START SLAVE SQL_THREAD")
+    settle(pair)
+    assert query(beta, count) == "200"
+
+
 def test_ddl_on_the_replica_is_not_undone_but_recloned(
     pair: Lab, alpha: Host, beta: Host, shoestring
 ):
     made = "CREATE TABLE lab.mistake (id INT PRIMARY KEY)"
     write_on_the_replica(alpha, beta, made, "INSERT INTO lab.mistake VALUES (1)")
     wait_for(alpha, "DB-709")
-    shoestring(alpha, "database", "rejoin", "beta", "--yes")
+    said = shoestring(alpha, "database", "rejoin", "beta", "--yes", code=1)
+    assert "cannot be undone exactly" in " ".join(said.split())
     wait_until(
         lambda: "not undone" in shoestring(alpha, "database", "ghosts"), WAIT, "it says why not"
     )
