@@ -147,6 +147,19 @@ class Site(Table):
         le=100_000,
         description="A site whose files together are larger is refused, however small the push.",
     )
+    repository_size_max_mb: float = Field(
+        default=5000,
+        gt=0,
+        le=100_000,
+        description="With more objects than this in the repository, pushes are refused. Objects "
+        "that no branch needs are removed before that.",
+    )
+    branches_max: int = Field(
+        default=200,
+        ge=4,
+        le=500,
+        description="A push of one more branch is refused; developers delete their own ones.",
+    )
     depth_max: int = Field(
         default=40, ge=2, le=200, description="A path of more folders inside each other is refused."
     )
