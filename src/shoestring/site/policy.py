@@ -244,3 +244,8 @@ def is_branch_name(branch: str) -> bool:
     parts = branch.split("/")
     bad = ".." in branch or any(part.endswith((".", ".lock")) for part in parts)
     return not bad and bool(_BRANCH.fullmatch(branch)) and len(branch) <= BRANCH_MAX
+
+
+def is_commit(text: str) -> bool:
+    """Tell whether this is a full commit id."""
+    return bool(re.fullmatch(r"[0-9a-f]{40}", text, re.ASCII))

@@ -14,7 +14,7 @@ from typing import IO
 
 from shoestring.core.errors import CommandError, EngineError
 from shoestring.site.git import NOBODY, Git, Limits, SlowError, batches, plain_ref, revision
-from shoestring.site.policy import Entry
+from shoestring.site.policy import Entry, printable
 
 __all__ = ["NOBODY", "USER", "Change", "Commit", "Repository"]
 
@@ -372,12 +372,12 @@ def _commit(name: str, content: bytes) -> tuple[Commit, str]:
             wall = _moment(value.rpartition(b"> ")[2].partition(b" ")[0])
     message = body.decode(errors="replace")
     subject = " ".join(message.strip("\n").partition("\n\n")[0].split("\n"))[:SUBJECT_MAX]
-    who = author[:SUBJECT_MAX]
-    return Commit(name, tree, tuple(parents), float(wall), who, subject, {}), message
+    who, said = printable(author[:SUBJECT_MAX]), printable(subject)
+    return Commit(name, tree, tuple(parents), float(wall), who, said, {}), message
 
 
 def _trailers(message: str) -> dict[str, str]:
     """Return the trailers of a message of ours: the lines of its last paragraph."""
     last = message.strip("\n").rpartition("\n\n")[2]
     pairs = (line.partition(": ") for line in last.split("\n"))
-    return {key: value for key, found, value in pairs if found}
+    return {key: printable(value) for key, found, value in pairs if found}
