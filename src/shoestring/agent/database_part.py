@@ -65,6 +65,7 @@ def database_weighs(report: DatabaseReport | None) -> tuple[object, ...]:
         report.writable,
         report.in_sync,
         report.fit,
+        report.synced,
         report.io,
         report.sql,
         report.ghosts,

@@ -60,8 +60,9 @@ class Database(Table):
         default=10,
         ge=10,
         le=120,
-        description="How long a commit waits for the other node before MariaDB gives up and goes "
-        "on alone. Fencing and promotion have to be over by then, so 10 is the least.",
+        description="How long a node counts as in sync with a writer that has fallen silent, plus "
+        "2 s: after that it does not take over by itself. (A commit waits for the other node until "
+        "the agent decides that the writer goes on alone, about 3 s.)",
     )
     move_wait_seconds: float = Field(
         default=3,
@@ -145,6 +146,19 @@ class Site(Table):
         gt=0,
         le=100_000,
         description="A site whose files together are larger is refused, however small the push.",
+    )
+    repository_size_max_mb: float = Field(
+        default=5000,
+        gt=0,
+        le=100_000,
+        description="With more objects than this in the repository, pushes are refused. Objects "
+        "that no branch needs are removed before that.",
+    )
+    branches_max: int = Field(
+        default=200,
+        ge=4,
+        le=500,
+        description="A push of one more branch is refused; developers delete their own ones.",
     )
     depth_max: int = Field(
         default=40, ge=2, le=200, description="A path of more folders inside each other is refused."

@@ -146,18 +146,27 @@ Request = MoveRequest | MaintenanceRequest | PromoteRequest | RejoinRequest
 
 @dataclass(frozen=True, slots=True)
 class Silence:
-    """Who answers, when the peer is silent: on the segment (ARP), or itself by the gateway."""
+    """Who answers, when the peer is silent: on the segment (ARP), or itself by the gateway.
+
+    gateway: the gateway answered just before the others were asked and just after, so that their
+    silence is not this node's own.
+    """
 
     somebody_answers: bool = False
     peer_answers_by_gateway: bool = False
+    gateway: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class ClaimSeen:
-    """What became of a claim to go on alone: answered by the silent peer or not, in which epoch."""
+    """What became of a claim to go on alone: answered by the silent peer or not, in which epoch.
+
+    gateway: the gateway answered while it was made; without it nobody can have heard the claim.
+    """
 
     answered: bool = False
     epoch: int = 0
+    gateway: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ PATH_MAX, NAME_MAX = 1024, 255
 FOLDERS = ("public", "conf")
 TOP = (*FOLDERS, "site.toml", "README.md", "README", ".gitignore", ".gitattributes")
 TOP_TOO = ("LICENSE", "LICENSE.md", "CHANGELOG.md", ".editorconfig")
+BRANCH_MAX = 100
 LFS = b"version https://git-lfs.github.com/spec/"
 # Both sets of control characters, and what turns the direction of a line around.
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
@@ -27,6 +28,7 @@ _LEFT_BEHIND = re.compile(
     r"(^|/)(\.[^/]+\.sw[a-p]|[^/]+\.(php|phtml|inc)(~|\.(bak|orig|old|save|sw[a-p]|copy)))$",
     re.IGNORECASE,
 )
+_BRANCH = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*", re.ASCII)
 _PRIVATE_KEY = re.compile(rb"-----BEGIN (?:[A-Z]+ )*PRIVATE KEY-----")
 HEAD_BYTES = 4096
 HTACCESS = ".htaccess"
@@ -234,10 +236,19 @@ def ref_refusal(site: Site, ref: str, old: str, new: str) -> str:
     branch = ref.removeprefix("refs/heads/")
     if ref.startswith("refs/tags/"):
         return "tags are not carried; the live branch is the log of releases"
-    if branch == ref or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,100}", branch):
+    if branch == ref or not is_branch_name(branch):
         return "only branches with plain names are carried"
-    if not new.strip("0"):
-        return "branches are not deleted here"
     if branch == site.live_branch:
         return "what is live is promoted: shoestring site promote"
+    if not new.strip("0") and branch == site.staging_branch:
+        return "what is staged is not deleted: push what is to take its place"
+    if branch.split("/")[0] in (site.live_branch, site.staging_branch) and "/" in branch:
+        return f"{branch} would be in the way of {branch.split('/')[0]}: take another name"
     return "" if old != new else "nothing to do"
+
+
+def is_branch_name(branch: str) -> bool:
+    """Tell whether a branch has a plain name, which git takes too (git-check-ref-format(1))."""
+    parts = branch.split("/")
+    bad = ".." in branch or any(part.endswith((".", ".lock")) for part in parts)
+    return not bad and bool(_BRANCH.fullmatch(branch)) and len(branch) <= BRANCH_MAX

@@ -54,6 +54,13 @@ class Vetting:
         self._site = site
         self._looked_at: set[str] = set()
 
+    def believe(self, source: str) -> None:
+        """Leave the contents of a tree out, which was looked at by the same rules before."""
+        for entry in self._source.entries(source):
+            content = entry.mode in policy.FILES and not is_configuration(entry.path)
+            if content and not entry.path.endswith(".pem"):
+                self._looked_at.add(entry.blob)
+
     def sitefile(self, source: str) -> SiteFile:
         """Return what a release's site.toml says; raises EngineError."""
         found = next((e for e in self._source.entries(source) if e.path == NAME), None)
