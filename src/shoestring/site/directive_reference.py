@@ -81,6 +81,7 @@ CHECKED = {
     "shared-memory": "shmcb, none",
     "ssl-options": "StdEnvVars, ExportCertData, StrictRequire, FakeBasicAuth, OptRenegotiate",
     "tls-file": "`${TLS}/NAME.crt`, `${TLS}/NAME.key`",
+    "url-path": "a page of the site, as visitors see it; a text; another site",
     "unset-env": "variables but the server's and php-fpm's own",
 }
 

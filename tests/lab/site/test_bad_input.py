@@ -149,7 +149,8 @@ def certificates(sited: Lab) -> None:
     for host in sited.hosts.values():
         for name in ("one", "two"):
             host.run(
-                ["sh", "-c", f"mkdir -p -m 700 {TLS}; openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 "
+                ["sh", "-c", f"mkdir -p -m 700 {TLS}; "
+                 "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 "
                  f"-nodes -subj /CN=x.example -keyout {TLS}/{name}.key -out {TLS}/{name}.crt"]
             )  # fmt: skip
 
