@@ -75,10 +75,14 @@ def silent_refusal(look: Look) -> str:
     if not look.held:
         return "this node does not hold the address"
     if not look.synced:
+        if look.hearing.claimed:
+            return f"{look.other} has said by way of the gateway that it goes on alone"
         if look.hearing.missed:
             return f"this node heard nobody for a while, and {look.other} may have gone on alone"
         return f"this node was not in sync with {look.other} when it was last heard"
     question = look.hearing.question
+    if question is not None and question.value.closed_epoch >= look.state.epoch > 0:
+        return ""  # it says itself that it answers nothing any more
     if question is not None and question.value.peer_answers_by_gateway:
         return (
             f"{look.other} answers by way of the gateway: the nodes alone are cut from each other"
