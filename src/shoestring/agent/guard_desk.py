@@ -77,6 +77,7 @@ class GuardDesk:
             traps=frozenset(self._settings.traps),
             flood_a_minute=self._settings.flood_a_minute,
             foreign_points_max=self._settings.foreign_points_max,
+            proxies=self._settings.proxies,
         )
         positions = self._store.positions()
         self._tails = [

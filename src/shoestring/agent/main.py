@@ -22,6 +22,7 @@ from shoestring.agent.lanes import Lanes
 from shoestring.agent.loop import LOG, REPORT, Here, Loop
 from shoestring.agent.node_work import node_work
 from shoestring.agent.pairing import Pairing
+from shoestring.agent.segment_part import SegmentPart
 from shoestring.agent.site_part import SitePart
 from shoestring.agent.stopped import clear_left_overs
 from shoestring.agent.store import Store
@@ -74,6 +75,7 @@ class Agent:
         self.hairpin = Hairpin(config, self.node, self.netlink, self.speaks.newer)
         self.database = DatabasePart(config, self.node, self.board, self.netlink, self.hairpin)
         self.vips = VipObserver(config, self.node, self.netlink, self.board)
+        self.segment = SegmentPart(config, self.node, self.netlink, self.board)
         self.lanes = Lanes(self._act, self.vips.nudge, self._failed)
         hash_ = config_hash(text)
         here = Here(config, hash_, self.node, link_local(addresses, interface))
@@ -199,7 +201,8 @@ class Agent:
         """Run until cancelled."""
         self.journal.start()
         await asyncio.to_thread(clear_left_overs)
-        fifo, adverts = Fifo(self.vips), AdvertListener(self.config, self.node, self.board)
+        fifo = Fifo(self.vips)
+        adverts = AdvertListener(self.config, self._hash, self.node, self.board)
         keepalived = Keepalived(DEBIAN, self.vips, self.board)
         server = self.control_server
         address = str(self.config.nodes[self.node].address[0])
@@ -232,6 +235,7 @@ class Agent:
                     self.desk.run(),
                     self.site.run(),
                     self.guard.run(),
+                    self.segment.run(),
                     self._share(),
                 ):
                     group.create_task(observer)

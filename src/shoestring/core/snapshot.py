@@ -101,6 +101,7 @@ class NodeReport:
     problems: tuple[tuple[str, str], ...] = ()
     keepalived: bool | None = None
     link_local: str = ""
+    hardware: str = ""
     now: float = 0.0
     wall: float = 0.0
     database: DatabaseReport | None = None
@@ -181,9 +182,11 @@ class Snapshot:
     config_hash: str
     version: str = ""
     link_local: str = ""
+    hardware: str = ""
     checks: Mapping[str, Seen[CheckSeen] | Unseen] = field(default_factory=dict)
     vips: Mapping[str, Seen[VipSeen] | Unseen] = field(default_factory=dict)
     adverts: Mapping[str, Seen[Advert] | Unseen] = field(default_factory=dict)
+    forged: Mapping[str, Seen[str]] = field(default_factory=dict)
     peer: Seen[NodeReport] | Unseen = field(default_factory=lambda: Unseen("not asked yet", 0.0))
     hook: Seen[bool] | Unseen = field(default_factory=lambda: Unseen("not tried yet", 0.0))
     keepalived: Seen[bool] | Unseen = field(default_factory=lambda: Unseen("not asked yet", 0.0))

@@ -12,7 +12,7 @@ from shoestring.core.guard import Counts, Held
 from shoestring.guard.crowd import Crowd
 from shoestring.guard.foreign import NEVER, can_cause
 from shoestring.guard.judge import GUESSES, Found, Judge
-from shoestring.guard.lines import PARSERS, Entry, seconds_of, source_of
+from shoestring.guard.lines import PARSERS, Entry, Network, own_behind, seconds_of, source_of
 from shoestring.guard.lines import error as error_line
 from shoestring.guard.rules import Rule, Rules, builtin
 from shoestring.guard.sieve import HONEST, Sieve
@@ -39,11 +39,13 @@ class Engine:
         traps: frozenset[str] = frozenset(),
         flood_a_minute: int = 0,
         foreign_points_max: float = FOREIGN_POINTS_MAX,
+        proxies: Iterable[Network] = (),
     ) -> None:
         self.sources = Sources()
         self.crowd = Crowd()
         self.wide = Neighbourhoods()
         self._foreign_max = foreign_points_max
+        self._own = own_behind(proxies)
         self._risen: dict[str, None] = {}
         self.counts = Counts()
         self.quiet: dict[str, int] = {}
@@ -65,7 +67,8 @@ class Engine:
         self._read_all((line.decode("latin-1") for line in rest), format_name, place)
 
     def _read_all(self, lines: Iterable[str], format_name: str, place: str) -> None:
-        parse, quiet, judged = PARSERS[format_name], self.quiet, self._judge.judged
+        parse = self._own if format_name == "own" else PARSERS[format_name]
+        quiet, judged = self.quiet, self._judge.judged
         for line in lines:
             if not line:
                 continue

@@ -23,6 +23,9 @@ class Board:
     checks: dict[str, Seen[CheckSeen] | Unseen] = field(default_factory=dict)
     vips: dict[str, Seen[VipSeen] | Unseen] = field(default_factory=dict)
     adverts: dict[str, Seen[Advert] | Unseen] = field(default_factory=dict)
+    forged: dict[str, Seen[str]] = field(default_factory=dict)
+    hardware: str = ""
+    peer_hardware: str = ""
     peer: Seen[NodeReport] | Unseen = field(default_factory=lambda: Unseen("not asked yet", 0.0))
     hook: Seen[bool] | Unseen = field(default_factory=lambda: Unseen("not tried yet", 0.0))
     keepalived: Seen[bool] | Unseen = field(default_factory=lambda: Unseen("not asked yet", 0.0))

@@ -14,6 +14,7 @@ DEAD_MARK = RUN / "agent-dead"
 MAINTENANCE_FILE = STATE / "maintenance.json"
 JOURNAL = STATE / "journal.db"
 MANIFEST = STATE / "applied.json"
+PEER_HARDWARE_NFT = STATE / "peer-hardware.nft"
 BACKUPS = STATE / "backups"
 
 DATABASE = STATE / "database"

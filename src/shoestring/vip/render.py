@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -22,6 +22,7 @@ FIFO = f"{RUN}/keepalived.fifo"
 TRACK = f"{RUN}/track"
 DRAINING = f"{RUN}/draining"
 DUMP = f"{RUN}/keepalived"
+HARDWARE_TABLE = "shoestring_hardware"
 
 _TEMPLATES = jinja2.Environment(
     loader=jinja2.PackageLoader("shoestring.vip"),
@@ -171,6 +172,18 @@ def firewall_users(config: Config, node: str) -> Rendered:
         database_port=config.database.port if config.database is not None else None,
     )
     return Rendered("/etc/shoestring/firewall-users.nft", text, "nftables")
+
+
+def hardware_table(config: Config, node: str, allowed: Sequence[str]) -> str:
+    """Return the table that drops the peer's adverts from other MAC addresses than these."""
+    peers = config.nodes[config.other(node)].address
+    return _fill(
+        "hardware.nft.j2",
+        table=HARDWARE_TABLE,
+        peers4=_of(4, peers),
+        peers6=_of(6, peers),
+        allowed=list(allowed),
+    )
 
 
 def _of(version: int, values: Iterable[_Versioned]) -> list[str]:
