@@ -9,9 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from shoestring.core.errors import LabError
-from shoestring.lab import attack_builds
-from shoestring.lab.attack_builds import Push, Start
+from shoestring.lab import attack_builds, attack_packs
 from shoestring.lab.attack_cases import Case
+from shoestring.lab.attack_packs import Push, Start
 from shoestring.lab.attack_watch import Touch, Watch
 from shoestring.lab.developer import Developer
 from shoestring.lab.hosts import Host, wait_until
@@ -115,7 +115,7 @@ class Pusher:
         push = (
             attack_builds.built(case, start)
             if case.build
-            else attack_builds.plain(case, start, entries)
+            else attack_packs.plain(case, start, entries)
         )
         said, refused = self.send(push, node)
         after = self._looked()
@@ -136,7 +136,7 @@ class Pusher:
 
     def send(self, push: Push, node: str) -> tuple[str, bool]:
         """Send a push as it is; return what came back, and whether git said no."""
-        data = attack_builds.request(push)
+        data = attack_packs.request(push)
         argv = ["nsenter", f"--net=/run/netns/{self.lab.place.visitors}", "--"]
         argv += self.person.ssh_argv(node, "git-receive-pack 'site'")
         try:
