@@ -12,7 +12,7 @@ from rich.console import Console
 from shoestring.cli.lab import need_root, package, teller
 from shoestring.core.errors import ShoestringError
 from shoestring.lab.attack_figures import table
-from shoestring.lab.attack_parts import PARTS, Attacked, Options
+from shoestring.lab.attack_parts import CORPORA, PARTS, Attacked, Options
 from shoestring.lab.figures import Figure, figures_json, figures_table
 from shoestring.lab.labs import DATABASE_TOML, GUARD_TOML, SITE_TOML, Lab
 
@@ -25,6 +25,7 @@ def main() -> int:
     parser.add_argument("--only", action="append", help=f"only these: {', '.join(PARTS)}")
     parser.add_argument("--case", action="append", help="only pushes whose name begins so")
     parser.add_argument("--share", default="1/1", help="a share of the pushes, such as 1/3")
+    parser.add_argument("--corpora", type=Path, default=CORPORA)
     parser.add_argument("--json", type=Path, help="write the figures here")
     parser.add_argument("--rounds", type=Path, help="write every push and every attempt here")
     parser.add_argument("--keep", action="store_true", help="leave the two hosts up")
@@ -35,7 +36,7 @@ def main() -> int:
         parser.error(f"no such part: {', '.join(unknown)}")
     need_root()
     tell, lab, done = teller(), Lab(said.lab), Attacked()
-    options = Options(tuple(said.case or ()), said.share)
+    options = Options(tuple(said.case or ()), said.share, said.corpora)
     try:
         lab.up(package(), tell, DATABASE_TOML + SITE + GUARD_TOML)
         for name in named:

@@ -8,8 +8,9 @@ from collections.abc import Iterable, Iterator
 import pytest
 
 from shoestring.config.slices import Site
-from shoestring.lab.attack_builds import BUILDERS, Start, built, plain, request
+from shoestring.lab.attack_builds import BUILDERS, built
 from shoestring.lab.attack_cases import Case, load, spelled, spellings
+from shoestring.lab.attack_packs import Start, plain, request
 from shoestring.lab.attack_pushes import GOOD
 from shoestring.site.policy import Entry
 from shoestring.site.vetting import Vetting

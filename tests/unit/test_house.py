@@ -10,6 +10,7 @@ from pathlib import Path
 
 from shoestring.config.document import reference
 from shoestring.core.event import CATALOGUE
+from shoestring.lab.attack_parts import PARTS
 
 ROOT = Path(__file__).parents[2]
 SOURCES = sorted((ROOT / "src").rglob("*.py"))
@@ -63,3 +64,13 @@ def test_nothing_without_a_hash_gets_into_the_environment_that_builds_the_packag
     prepare = (ROOT / "packaging/prepare").read_text()
     assert "--require-hashes" in prepare
     assert "--no-build-isolation --no-index" in prepare
+
+
+def test_what_the_security_page_names_is_there():
+    text = (ROOT / "SECURITY.md").read_text()
+    for path in re.findall(r"`(tests/[\w/.]+|bench/\w+)", text):
+        assert (ROOT / path).exists(), path
+    for link in re.findall(r"\]\((docs/[\w/.-]+)\)", text):
+        assert (ROOT / link).exists(), link
+    parts = set(re.findall(r"--only ([a-z,]+)", text))
+    assert {part for some in parts for part in some.split(",")} == set(PARTS)

@@ -1,98 +1,35 @@
-"""Constructions for hostile pushes: objects and packs that git's own commands refuse to make.
-
-Each writes a pack and says which refs shall point where; it is sent as it is, by git's protocol
-(gitprotocol-pack(5), gitformat-pack(5)), through the developer's own key.
-"""
+"""Constructions for hostile pushes: each makes a pack, and says which refs shall point where."""
 
 from __future__ import annotations
 
 import hashlib
 import random
-import struct
 import zlib
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
 
 from shoestring.lab.attack_cases import Case
-
-COMMIT, TREE, BLOB, TAG, REF_DELTA = 1, 2, 3, 4, 7
-KINDS = {COMMIT: b"commit", TREE: b"tree", BLOB: b"blob", TAG: b"tag"}
-NOTHING = "0" * 40
-MEGABYTE = 2**20
-WHO = b"Hostile <hostile@example.org> 1767225600 +0000"
-
-
-def object_id(kind: int, content: bytes) -> bytes:
-    """Return an object's name, as bytes."""
-    head = KINDS[kind] + b" %d\0" % len(content)
-    return hashlib.sha1(head + content, usedforsecurity=False).digest()
-
-
-@dataclass(slots=True)
-class Pack:
-    """A pack that is being written."""
-
-    parts: list[bytes] = field(default_factory=list)
-
-    def add(self, kind: int, content: bytes) -> bytes:
-        """Add an object; return its name."""
-        self.parts.append(_head(kind, len(content)) + zlib.compress(content, 6))
-        return object_id(kind, content)
-
-    def delta(self, base: bytes, instructions: bytes) -> None:
-        """Add an object as a delta against another."""
-        packed = zlib.compress(instructions, 9)
-        self.parts.append(_head(REF_DELTA, len(instructions)) + base + packed)
-
-    def written(self) -> bytes:
-        """Return the whole pack."""
-        body = b"PACK" + struct.pack("!II", 2, len(self.parts)) + b"".join(self.parts)
-        return body + hashlib.sha1(body, usedforsecurity=False).digest()
-
-
-def _head(kind: int, size: int) -> bytes:
-    byte = (kind << 4) | (size & 15)
-    size >>= 4
-    out = bytearray()
-    while size:
-        out.append(byte | 0x80)
-        byte, size = size & 0x7F, size >> 7
-    out.append(byte)
-    return bytes(out)
-
-
-def _varint(number: int) -> bytes:
-    out = bytearray()
-    while True:
-        byte, number = number & 0x7F, number >> 7
-        out.append(byte | (0x80 if number else 0))
-        if not number:
-            return bytes(out)
-
-
-def tree(entries: list[tuple[bytes, bytes, bytes]]) -> bytes:
-    """Return a tree's content, in the order given: (mode, name, object)."""
-    return b"".join(mode + b" " + name + b"\0" + entry for mode, name, entry in entries)
-
-
-@dataclass(frozen=True, slots=True)
-class Push:
-    """What is sent: commands (old, new, ref), a pack, and what comes instead where set."""
-
-    commands: tuple[tuple[str, str, bytes], ...] = ()
-    pack: bytes = b""
-    capabilities: bytes = b"report-status agent=hostile"
-    between: bytes = b""
-    raw: bytes | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Start:
-    """What the site has: the commit that is staged, and its tree as (mode, name, object)."""
-
-    head: str
-    top: tuple[tuple[bytes, bytes, bytes], ...]
-
+from shoestring.lab.attack_packs import (
+    BLOB,
+    COMMIT,
+    MEGABYTE,
+    NOTHING,
+    TAG,
+    TREE,
+    WHO,
+    Pack,
+    Push,
+    Start,
+    commit,
+    head_of,
+    in_order,
+    object_id,
+    onto_staging,
+    packet,
+    tree,
+    varint,
+    with_file,
+    with_public,
+)
 
 Builder = Callable[[Case, Start], Push]
 BUILDERS: dict[str, Builder] = {}
@@ -108,41 +45,6 @@ def builder(name: str) -> Callable[[Builder], Builder]:
     return register
 
 
-def commit(tree_id: bytes, parents: list[str], message: bytes = b"hostile\n") -> bytes:
-    """Return a commit's content."""
-    lines = [b"tree " + tree_id.hex().encode()]
-    lines += [b"parent " + parent.encode() for parent in parents]
-    return b"\n".join([*lines, b"author " + WHO, b"committer " + WHO, b"", message])
-
-
-def onto_staging(pack: Pack, top: list[tuple[bytes, bytes, bytes]], start: Start) -> Push:
-    """Return the push that stages a tree."""
-    root = pack.add(TREE, tree(top))
-    new = pack.add(COMMIT, commit(root, [start.head])).hex()
-    return Push(((start.head, new, b"refs/heads/staging"),), pack.written())
-
-
-def with_public(pack: Pack, public: bytes, start: Start) -> Push:
-    """Return the push of the staged site with another public/."""
-    top = [e for e in start.top if e[1] != b"public"]
-    return onto_staging(pack, sorted([*top, (b"40000", b"public", public)], key=_order), start)
-
-
-def _order(entry: tuple[bytes, bytes, bytes]) -> bytes:
-    return entry[1] + (b"/" if entry[0] == b"40000" else b"")
-
-
-def with_file(pack: Pack, start: Start, path: bytes, content: bytes) -> Push:
-    """Return the push of the staged site with conf/ of one file, or another file at the top."""
-    blob = pack.add(BLOB, content)
-    folder, _, name = path.rpartition(b"/")
-    entry = (b"100644", name, blob)
-    if folder:
-        entry = (b"40000", folder, pack.add(TREE, tree([entry])))
-    top = [e for e in start.top if e[1] != entry[1]]
-    return onto_staging(pack, sorted([*top, entry], key=_order), start)
-
-
 @builder("delta-bomb")
 def _delta_bomb(case: Case, start: Start) -> Push:
     """Make a blob of many megabytes out of deltas of deltas."""
@@ -152,13 +54,13 @@ def _delta_bomb(case: Case, start: Start) -> Push:
     size, copies = len(base), 160
     plain = hashlib.sha1(usedforsecurity=False)
     # Copy from offset 0; a size of zero stands for 0x10000 (gitformat-pack(5)).
-    pack.delta(name, _varint(size) + _varint(size * copies) + b"\x80" * copies)
+    pack.delta(name, varint(size) + varint(size * copies) + b"\x80" * copies)
     level = bytes(size * copies)
     name = object_id(BLOB, level)
     step = len(level)
     times = case.size * MEGABYTE // step
     copy = bytes([0x80 | 0x40 | 0x20, step >> 8 & 0xFF, step >> 16 & 0xFF])
-    pack.delta(name, _varint(step) + _varint(step * times) + copy * times)
+    pack.delta(name, varint(step) + varint(step * times) + copy * times)
     plain.update(b"blob %d\0" % (step * times))
     for _ in range(times):
         plain.update(level)
@@ -176,7 +78,7 @@ def _zero_blob(case: Case, start: Start) -> Push:
     for _ in range(case.size):
         plain.update(bytes(MEGABYTE))
         parts.append(packer.compress(bytes(MEGABYTE)))
-    pack.parts.append(_head(BLOB, size) + b"".join(parts) + packer.flush())
+    pack.parts.append(head_of(BLOB, size) + b"".join(parts) + packer.flush())
     public = pack.add(TREE, tree([(b"100644", b"bomb", plain.digest())]))
     return with_public(pack, public, start)
 
@@ -372,7 +274,7 @@ def _link_at_top(case: Case, start: Start) -> Push:
     blob = pack.add(BLOB, str(case.given["target"]).encode())
     name = str(case.given["entry"]).encode()
     top = [e for e in start.top if e[1] != name]
-    return onto_staging(pack, sorted([*top, (b"120000", name, blob)], key=_order), start)
+    return onto_staging(pack, sorted([*top, (b"120000", name, blob)], key=in_order), start)
 
 
 @builder("random-blobs")
@@ -461,11 +363,6 @@ def _forged_old(_case: Case, start: Start) -> Push:
     return Push(((NOTHING, new, b"refs/heads/staging"),), pack.written())
 
 
-def packet(data: bytes) -> bytes:
-    """Return one pkt-line."""
-    return b"%04x" % (len(data) + 4) + data
-
-
 @builder("push-options")
 def _push_options(_case: Case, start: Start) -> Push:
     good = _large_message(Case("", "", "refused", size=10), start)
@@ -494,69 +391,6 @@ def _commands_broken(_case: Case, _start: Start) -> Push:
     return Push(raw=b"ffff" + b"\xff" * 70000 + b"zzzz\0\0\x1b")
 
 
-def request(push: Push) -> bytes:
-    """Return what is sent after git-receive-pack has listed its refs."""
-    if push.raw is not None:
-        return push.raw
-    lines = []
-    for number, (old, new, ref) in enumerate(push.commands):
-        line = old.encode() + b" " + new.encode() + b" " + ref
-        lines.append(packet(line + (b"\0" + push.capabilities if number == 0 else b"")))
-    return b"".join(lines) + b"0000" + push.between + push.pack
-
-
 def built(case: Case, start: Start) -> Push:
     """Return the push of a case that has a construction."""
     return BUILDERS[case.build](case, start)
-
-
-def missing(cases: Mapping[str, Case]) -> list[str]:
-    """Return the constructions that cases name and nobody makes."""
-    return sorted({c.build for c in cases.values() if c.build and c.build not in BUILDERS})
-
-
-def plain(case: Case, start: Start, entries: Mapping[str, tuple[str, str]]) -> Push:
-    """Return the push of a case without a construction: the staged tree with its files and links.
-
-    entries: path -> (mode, object) of the staged tree.
-    """
-    pack, now = (
-        Pack(),
-        {path: (mode.encode(), bytes.fromhex(name)) for path, (mode, name) in entries.items()},
-    )
-    added = {path: (b"100644", text) for path, text in case.files.items()}
-    added |= {path: (b"120000", target.encode()) for path, target in case.links.items()}
-    for path, (mode, content) in added.items():
-        for other in [p for p in now if p == path or p.startswith(f"{path}/")]:
-            del now[other]
-        wanted = case.modes.get(path, "").encode() or mode
-        now[path] = (wanted, pack.add(BLOB, content))
-    for path in [p for p in now if any(p.startswith(f"{q}/") for q in added)]:
-        del now[path]
-    root = _written(pack, {path.encode("utf-8", "surrogateescape"): e for path, e in now.items()})
-    text = case.message.replace("@OTHER@", start.head).encode("utf-8", "surrogateescape")
-    content = commit(root, [start.head], text + b"\n")
-    if case.author:
-        content = content.replace(WHO, case.author.encode() + b" 1767225600 +0000")
-    new = pack.add(COMMIT, content).hex()
-    source, _, ref = case.ref.removeprefix("+").partition(":")
-    ref = ref if ref.startswith("refs/") else f"refs/heads/{ref}"
-    old = start.head if ref == "refs/heads/staging" else NOTHING
-    return Push(
-        ((old, new if source else NOTHING, ref.encode()),), pack.written() if source else b""
-    )
-
-
-def _written(pack: Pack, files: Mapping[bytes, tuple[bytes, bytes]]) -> bytes:
-    """Add the trees of these files to the pack; return the topmost."""
-    folders: dict[bytes, dict[bytes, tuple[bytes, bytes]]] = {}
-    entries = []
-    for path, entry in files.items():
-        head, slash, rest = path.partition(b"/")
-        if slash:
-            folders.setdefault(head, {})[rest] = entry
-        else:
-            entries.append((entry[0], head, entry[1]))
-    for name, inside in folders.items():
-        entries.append((b"40000", name, _written(pack, inside)))
-    return pack.add(TREE, tree(sorted(entries, key=_order)))

@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 
 from shoestring.lab import attack_inside, attack_outside
 from shoestring.lab.attack_cases import Case, load
@@ -22,9 +23,11 @@ from shoestring.lab.attack_probe import Reached
 from shoestring.lab.attack_pushes import Outcome, Pusher, push_all
 from shoestring.lab.attack_watch import watching
 from shoestring.lab.figures import Figure
+from shoestring.lab.guard_trials import Detected, detect
 from shoestring.lab.labs import Lab
 from shoestring.lab.site_trials import Tell
 
+CORPORA = Path(__file__).resolve().parents[4] / "shared" / "corpora"
 LARGEST_PUSHES = 100
 LARGEST_MB = 38  # of 40 that the lab's pair.toml allows
 SETTLE_SECONDS = 10.0
@@ -36,6 +39,7 @@ class Options:
 
     names: tuple[str, ...] = ()
     share: str = "1/1"
+    corpora: Path = CORPORA
 
     def cases(self) -> list[Case]:
         """Return these cases."""
@@ -52,6 +56,7 @@ class Attacked:
     reached: list[Reached] = field(default_factory=list)
     outside: list[Outside] = field(default_factory=list)
     pictured: Pictured | None = None
+    detected: Detected | None = None
     weighed: dict[str, tuple[Weighed, Weighed]] = field(default_factory=dict)
     broken: list[str] = field(default_factory=list)
 
@@ -63,6 +68,10 @@ class Attacked:
             found += outside_figures(each)
         if self.pictured is not None:
             found += page_figures(self.pictured)
+        if self.detected is not None:
+            missed, all_of = len(self.detected.attacking_missed), self.detected.attacking
+            found.append(none(f"attackers of the corpora not blocked, of {all_of}", missed))
+            found.append(none("innocents of the corpora blocked", len(self.detected.innocents)))
         found += memory_figures(self.weighed)
         if self.broken:
             found.append(none("attacks that could not be tried to their end", len(self.broken)))
@@ -119,9 +128,13 @@ def flood(lab: Lab, _options: Options, done: Attacked, tell: Tell) -> None:
     done.outside.append(attack_outside.flood(lab, tell))
 
 
-def pages(lab: Lab, _options: Options, done: Attacked, tell: Tell) -> None:
-    """Have visitors of a foreign page ask for what it names."""
+def pages(lab: Lab, options: Options, done: Attacked, tell: Tell) -> None:
+    """Have visitors of a foreign page ask for what it names; read the corpora of attackers."""
     done.pictured = attack_outside.pages(lab, tell)
+    if options.corpora.is_dir():
+        done.detected = detect(options.corpora)
+        for missed in (*done.detected.attacking_missed, *done.detected.innocents):
+            tell(f"not as expected: {missed}")
 
 
 def memory(lab: Lab, _options: Options, done: Attacked, tell: Tell) -> None:
