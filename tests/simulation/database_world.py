@@ -25,6 +25,7 @@ from shoestring.core.database import DatabaseSeen, DatabaseState, ReplicaSeen
 from shoestring.core.seen import Seen
 from shoestring.core.snapshot import PEER_FRESH_SECONDS, ClaimSeen, Silence, Snapshot
 from shoestring.database.gtid import covers
+from shoestring.database.lease import closed_epoch
 from shoestring.database.render import SEMI_SYNC_TIMEOUT_MAX
 from shoestring.database.role import boot_role
 from tests.simulation.world import STEP, SimNode, World
@@ -328,11 +329,13 @@ class DatabaseWorld(World):
             mine.claim, mine.claiming_until = (ClaimSeen(gateway=node.gateway), self.now), None
 
     def _silence(self, node: SimNode, mine: SimDatabase) -> Silence:
-        other = self.other(node)
+        other, theirs = self.other(node), self._peer_of(mine).state
         before, at = mine.silence or (Silence(), 0.0)
         again = before.peer_answers_by_gateway and at > node.heard_at
-        by_gateway = (self._way_by_gateway(node) and other.agent) or again
-        return Silence(self.talks(node), by_gateway, gateway=node.gateway)
+        if not (self._way_by_gateway(node) and other.agent):
+            return Silence(self.talks(node), again, gateway=node.gateway)
+        closed = closed_epoch(theirs, other.name, node.name)
+        return Silence(self.talks(node), True, gateway=node.gateway, closed_epoch=closed)
 
     def _to_mariadb(self, mine: SimDatabase, action: object) -> None:
         match action:

@@ -310,6 +310,16 @@ def test_a_claim_counts_only_if_the_gateway_answered_while_it_was_made():
     ]
 
 
+@pytest.mark.parametrize(("closed", "due"), [(0, []), (2, []), (3, ["KeepState"])])
+def test_a_writer_that_says_that_it_is_closed_is_replaced_though_it_lives(
+    closed: int, due: list[str]
+):
+    """Nothing arrives from it but what comes by the gateway: it has fenced itself, and says so."""
+    silence = Silence(True, True, gateway=True, closed_epoch=closed)
+    case = Case(writes=False, silent=3.0, held=True, memory=SYNCED, silence=(silence, NOW - 0.1))
+    assert case.actions() == due
+
+
 OLD = replace(STATE, epoch=2, writer="beta", alone=True)
 
 

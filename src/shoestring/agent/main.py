@@ -261,7 +261,7 @@ class Agent:
         except CommandError as error:
             LOG.warning("the peer cannot be asked by way of the gateway: %s", error)
             return
-        await self.hairpin.open(keys, self._peer_goes_on_alone)
+        await self.hairpin.open(keys, self._peer_goes_on_alone, self.database.closed_epoch)
 
     def _peer_goes_on_alone(self, epoch: int) -> None:
         """Have the loop answer a claim; one of an epoch that is over is told so, and no more."""

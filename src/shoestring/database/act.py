@@ -60,8 +60,8 @@ DECIDED_SECONDS_MAX = 1.0
 class ByGateway(Protocol):
     """Words with the silent peer by way of the gateway (peer/hairpin.py)."""
 
-    async def answers(self) -> bool:
-        """Ask whether it lives."""
+    async def answers(self) -> int | None:
+        """Ask whether it lives; return the newest epoch in which it is closed, None if silent."""
         ...
 
     async def claim(self, epoch: int) -> int | None:
@@ -253,7 +253,8 @@ class DatabaseActor:
             asked = [_answers(interface, hardware, None, target) for target in wanted]
             by_gateway, *answers = await asyncio.gather(self._by_gateway.answers(), *asked)
             again = await self._gateway_answers()
-            silence = Silence(any(answers), by_gateway or self._answered_by_gateway, again)
+            answered = by_gateway is not None or self._answered_by_gateway
+            silence = Silence(any(answers), answered, again, by_gateway or 0)
         if boot_seconds() - began <= QUESTION_SECONDS_MAX:
             self._board.silence = Seen(silence, began)
         self._board.nudge()
