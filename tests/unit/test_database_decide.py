@@ -485,3 +485,13 @@ REJOIN = (RejoinRequest("x"),)
 def test_only_a_replica_undoes_what_its_writer_lacks(case: Case, due: list[str]):
     """The writer's transactions are the acknowledged ones: rejoin must not undo them."""
     assert [name for name in case.actions() if name == "UndoGhosts"] == due
+
+
+def test_an_applier_that_stopped_at_a_transaction_of_its_own_node_is_told_as_such():
+    """The hint of a conflict (compare, repair) would lead nowhere."""
+    link = replace(LINK, sql="No", sql_errno=1950, sql_error="out of order")
+    seen = replace(REPLICA, replica=link, binlog_state="0-1-104,0-2-100", position="0-1-104")
+    memory = DatabaseMemory(link_since=NOW - 9, ghosts_since=NOW - 9)
+    codes = Case(writes=False, seen=seen, memory=memory).codes()
+    assert "DB-709" in codes
+    assert "DB-719" not in codes

@@ -15,6 +15,7 @@ from shoestring.agent.decide import decide, report
 from shoestring.agent.journal import MEMORY, SNAPSHOT, JournalWriter
 from shoestring.agent.lanes import Lanes
 from shoestring.agent.store import Store
+from shoestring.agent.watchdog import Watchdog
 from shoestring.config.model import Config
 from shoestring.core.action import Action, resource
 from shoestring.core.decision import Decision, Memory
@@ -64,6 +65,7 @@ class Loop:
         self._store = store
         self._publish = publish
         self._memory: Memory = store.load()
+        self._watchdog = Watchdog()
         self._requests: list[Request] = []
         self._waiting: dict[str, asyncio.Queue[Event]] = {}
         self._reported: NodeReport | None = None
@@ -74,10 +76,12 @@ class Loop:
 
     async def run(self) -> None:
         """Tick until cancelled."""
+        self._watchdog.start()
         while True:
             self._board.nudged.clear()
             decision, snapshot = self.tick()
             notify("WATCHDOG=1")
+            self._watchdog.beat()
             pause = next_tick_seconds(decision, snapshot)
             await asyncio.sleep(TICK_GAP_SECONDS)
             with contextlib.suppress(TimeoutError):

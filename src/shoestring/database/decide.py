@@ -135,7 +135,7 @@ def _superseded(look: Look, peer: DatabaseReport) -> Iterator[Action]:
     """Learn that the right to write is somewhere else; stop before it is believed."""
     seen = look.seen
     if seen is not None and seen.alive and not seen.read_only:
-        if look.mine and not look.state.alone and seen.semi_sync_on:
+        if look.mine and not look.state.alone:
             yield Fence(look.state, f"{peer.state.writer} writes since epoch {peer.state.epoch}")
         else:
             yield CloseWrites(f"{peer.state.writer} writes since epoch {peer.state.epoch}")

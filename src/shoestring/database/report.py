@@ -75,11 +75,7 @@ def silent_refusal(look: Look) -> str:
     if not look.held:
         return "this node does not hold the address"
     if not look.synced:
-        if look.hearing.claimed:
-            return f"{look.other} has said by way of the gateway that it goes on alone"
-        if look.hearing.missed:
-            return f"this node heard nobody for a while, and {look.other} may have gone on alone"
-        return f"this node was not in sync with {look.other} when it was last heard"
+        return _lost_sync(look)
     question = look.hearing.question
     if question is not None and question.value.closed_epoch >= look.state.epoch > 0:
         return ""  # it says itself that it answers nothing any more
@@ -110,3 +106,11 @@ def rejoin_refusal(look: Look) -> str:
     if look.peer.state.writer != look.other or not look.peer.writable:
         return f"{look.other} does not write now, so there is no writer to follow"
     return ""
+
+
+def _lost_sync(look: Look) -> str:
+    if look.hearing.claimed:
+        return f"{look.other} has said by way of the gateway that it goes on alone"
+    if look.hearing.missed:
+        return f"this node heard nobody for a while, and {look.other} may have gone on alone"
+    return f"this node was not in sync with {look.other} when it was last heard"

@@ -15,6 +15,7 @@ from shoestring.system.run import run
 
 BUSY_PROCESSES = 8
 BUSY_SECONDS_MAX = 180
+PAUSE_SECONDS = 12.0
 UNITS = ("apache2", "mariadb", "keepalived", "shoestring-agent", "shoestring-site")
 
 
@@ -81,6 +82,13 @@ def power_on(host: Host) -> None:
         host.connect()
 
 
+def _pause(host: Host) -> None:
+    """Have the whole machine stand still for longer than any wait of the product."""
+    host.freeze(on=True)
+    time.sleep(PAUSE_SECONDS)
+    host.freeze(on=False)
+
+
 def _kill_keepalived(host: Host) -> None:
     host.run(["pkill", "--signal", "KILL", "--exact", "keepalived"])
 
@@ -116,6 +124,7 @@ FAULTS: Mapping[str, Fault] = {
     "filter": Fault("a switch filters between the two nodes", _filter_between_nodes),
     "one-way": Fault("the other node is not heard, but hears this one", _drop_from_the_other),
     "deaf": Fault("nothing arrives at this node, which goes on sending", _drop_all_to),
+    "pause": Fault(f"the whole machine stands still for {PAUSE_SECONDS:g} s", _pause),
     "gateway-cut": Fault("the gateway loses its cable", _cut_gateway),
     "power-cut": Fault("the power is cut", Host.power_off),
     "keepalived-kill": Fault("both keepalived processes are killed", _kill_keepalived),
@@ -136,6 +145,8 @@ def inflict(lab: Lab, fault: str, node: str) -> None:
 def heal_all(lab: Lab) -> None:
     """Mend everything that a fault may have broken, on both hosts."""
     for host in lab.hosts.values():
+        with contextlib.suppress(OSError):
+            host.freeze(on=False)
         power_on(host)
     # The network of both before any service: a MariaDB that was cut off waits for the other's word.
     lab.unfilter()

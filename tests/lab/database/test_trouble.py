@@ -374,3 +374,15 @@ def test_what_was_received_and_not_applied_survives_the_death_of_both(
     power_on(alpha)
     settle(pair)
     assert is_identical(pair)
+
+
+@pytest.mark.parametrize("torn", ["master.info", "relay-log.info", "mariadb-relay.index"])
+def test_replication_files_that_a_kill_has_torn_are_made_again(
+    pair: Lab, alpha: Host, beta: Host, torn: str
+):
+    """A server that is killed while it writes them leaves them empty; nobody needs to act."""
+    beta.run(["systemctl", "stop", "mariadb"], timeout_seconds=60)
+    beta.run(["truncate", "--size=0", f"/var/lib/mysql/{torn}"])
+    beta.run(["systemctl", "start", "mariadb"], timeout_seconds=60)
+    settle(pair)
+    assert is_identical(pair)
