@@ -248,3 +248,16 @@ def test_configuration_has_a_bound():
 
 def test_site_toml_is_a_file():
     assert any("site.toml" in s for s in found({}, {"site.toml": "public/index.html"}))
+
+
+def test_one_name_is_one_thing():
+    assert any("at once" in s for s in found({"public/a": b"x", "public/a/b": b"x"}))
+    assert any("at once" in s for s in found({"public/a/b": b"x"}, {"public/a": "index.html"}))
+
+    class Twice(Trees):
+        def entries(self, commit: str) -> Iterator[Entry]:
+            yield from super().entries(commit)
+            yield from super().entries(commit)
+
+    said = Vetting(Twice(PAGE), Site()).findings("x")
+    assert "twice" in said[0].why

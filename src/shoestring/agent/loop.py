@@ -93,6 +93,7 @@ class Loop:
         self._memory = decision.memory
         moves = {vip for vip, of_vip in decision.memory.vips.items() if of_vip.hand is not None}
         self._board.leaving = frozenset(moves)
+        self._board.decided_at = snapshot.now
         self._lanes.submit(decision.actions)
         for event in decision.events:
             self._tell(event)

@@ -60,8 +60,9 @@ class Database(Table):
         default=10,
         ge=10,
         le=120,
-        description="How long a commit waits for the other node before MariaDB gives up and goes "
-        "on alone. Fencing and promotion have to be over by then, so 10 is the least.",
+        description="How long a node counts as in sync with a writer that has fallen silent, plus "
+        "2 s: after that it does not take over by itself. (A commit waits for the other node until "
+        "the agent decides that the writer goes on alone, about 3 s.)",
     )
     move_wait_seconds: float = Field(
         default=3,

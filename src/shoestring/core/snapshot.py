@@ -146,18 +146,29 @@ Request = MoveRequest | MaintenanceRequest | PromoteRequest | RejoinRequest
 
 @dataclass(frozen=True, slots=True)
 class Silence:
-    """Who answers, when the peer is silent: on the segment (ARP), or itself by the gateway."""
+    """Who answers, when the peer is silent: on the segment (ARP), or itself by the gateway.
+
+    gateway: the gateway answered just before the others were asked and just after, so that their
+    silence is not this node's own. closed_epoch: by the gateway, the peer answered that it answers
+    no commit any more in the epochs up to this one; 0 if it did not.
+    """
 
     somebody_answers: bool = False
     peer_answers_by_gateway: bool = False
+    gateway: bool = False
+    closed_epoch: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class ClaimSeen:
-    """What became of a claim to go on alone: answered by the silent peer or not, in which epoch."""
+    """What became of a claim to go on alone: answered by the silent peer or not, in which epoch.
+
+    gateway: the gateway answered while it was made; without it nobody can have heard the claim.
+    """
 
     answered: bool = False
     epoch: int = 0
+    gateway: bool = False
 
 
 @dataclass(frozen=True, slots=True)

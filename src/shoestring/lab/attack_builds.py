@@ -386,6 +386,16 @@ def _random_blobs(case: Case, start: Start) -> Push:
     return with_public(pack, pack.add(TREE, tree(entries)), start)
 
 
+@builder("large-and-hostile")
+def _large_and_hostile(case: Case, start: Start) -> Push:
+    """Make blobs that do not compress, beside a file that is refused."""
+    dice, pack = random.Random(str(case.given["number"])), Pack()  # noqa: S311  its own each time
+    blobs = [pack.add(BLOB, dice.randbytes(MEGABYTE)) for _ in range(case.size)]
+    entries = [(b"100644", b"%05d" % n, blob) for n, blob in enumerate(blobs)]
+    key = pack.add(BLOB, b"-----BEGIN PRIVATE KEY-----\n")
+    return with_public(pack, pack.add(TREE, tree([*entries, (b"100644", b"zz.txt", key)])), start)
+
+
 @builder("sitefile")
 def _sitefile(case: Case, start: Start) -> Push:
     given = case.given

@@ -99,7 +99,8 @@ def spellings(line: str) -> Iterator[tuple[str, str]]:
     yield "plain", f"{line}\n"
     name, blank, rest = line.partition(" ")
     if line.startswith("<"):
-        yield "upper", line.upper().replace("/OPT/ATTACK", "/opt/attack") + "\n"
+        head, blank, rest = line.partition(" ")
+        yield "upper", f"{head.upper()}{blank}{rest}\n"
         yield "in a host", f"<VirtualHost *:80>\n{line}\n</VirtualHost>\n"
         return
     yield "upper", f"{name.upper()} {rest}\n"

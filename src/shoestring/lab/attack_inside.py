@@ -45,9 +45,10 @@ def php_user(host: Host) -> str:
 def attempts(lab: Lab, node: str, user: str) -> list[Attempt]:
     """Return all that is tried from a node as one of its users; the site's own know less."""
     host = lab.hosts[node]
-    public = {} if user.startswith(("shoestring-", "www-data")) else probe.PUBLIC
+    site = user.startswith(("shoestring-", "www-data"))
+    public = {} if site else probe.PUBLIC
     return [
-        *probe.sockets(host),
+        *probe.sockets(host, site=site),
         *probe.ports(lab, own=node),
         *_peer_ports(lab, node),
         *probe.files(host, public=public),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib import resources
 
 from shoestring.core.errors import LabError
@@ -113,10 +113,14 @@ class Reached:
         return not self.reached or bool(self.offered)
 
 
-def sockets(host: Host) -> Iterator[Attempt]:
-    """Yield an attempt at every socket below /run."""
+OWN_PHP = {"/run/shoestring-php/live-": "the live site's own PHP"}
+
+
+def sockets(host: Host, *, site: bool = False) -> Iterator[Attempt]:
+    """Yield an attempt at every socket below /run; site: as the live site's own PHP."""
+    known = OFFERED_SOCKETS | (OWN_PHP if site else {})
     for path in host.run(["find", "/run", "-type", "s"]).out.split():
-        offered = next((why for head, why in OFFERED_SOCKETS.items() if path.startswith(head)), "")
+        offered = next((why for head, why in known.items() if path.startswith(head)), "")
         yield Attempt("sockets", path, {"do": "unix", "path": path, "send": HELLO}, offered)
 
 
@@ -280,20 +284,3 @@ def _paired(who: str, batch: Sequence[Attempt], said: str) -> Iterator[Reached]:
 def probe_php_source() -> str:
     """Return the page that carries attempts out."""
     return (resources.files("shoestring.lab") / "files" / "probe.php").read_text()
-
-
-def rows(found: Sequence[Reached]) -> list[tuple[str, str, int, int, list[str]]]:
-    """Return the table: who, row, attempts, reached, and what."""
-    table: dict[tuple[str, str], list[Reached]] = {}
-    for each in found:
-        table.setdefault((each.who, each.row), []).append(each)
-    return [
-        (who, row, len(some), len(bad), [each.what for each in bad])
-        for (who, row), some in table.items()
-        for bad in [[each for each in some if not each.holds]]
-    ]
-
-
-def reached_json(found: Sequence[Reached]) -> str:
-    """Return every attempt as JSON."""
-    return json.dumps([asdict(each) for each in found], indent=1) + "\n"

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from shoestring.core.errors import LabError
 from shoestring.lab import attack_builds
@@ -129,6 +127,14 @@ class Pusher:
         if not refused or not found.holds:
             self._restore(start)
         return found
+
+    def send_case(self, case: Case, node: str = "alpha") -> bool:
+        """Push a case of a construction; tell whether git said no."""
+        start, _ = self._start()
+        _, refused = self.send(attack_builds.built(case, start), node)
+        if not refused:
+            self._restore(start)
+        return refused
 
     def send(self, push: Push, node: str) -> tuple[str, bool]:
         """Send a push as it is; return what came back, and whether git said no."""
@@ -307,14 +313,3 @@ def push_all(
             tell(f"{number + 1} of {len(cases)}")
     wait_until(lambda: all(h.status() for h in lab.hosts.values()), 30, "both agents answer")
     return found
-
-
-def outcomes_json(found: Sequence[Outcome]) -> str:
-    """Return every outcome as JSON."""
-    rows = [{name: getattr(o, name) for name in Outcome.__slots__} for o in found]
-    return json.dumps(rows, indent=1) + "\n"
-
-
-def write_outcomes(path: Path, found: Sequence[Outcome]) -> None:
-    """Write every outcome to a file."""
-    path.write_text(outcomes_json(found))

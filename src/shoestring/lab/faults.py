@@ -45,7 +45,21 @@ def plug_cable(host: Host) -> None:
 def _filter_between_nodes(host: Host) -> None:
     """Have the switch carry nothing between the two hosts; both go on reaching all others."""
     ports = ", ".join(host.place.port(node) for node in NAMES)
-    rule = f"iifname {{ {ports} }} oifname {{ {ports} }} drop"
+    _filter(host, f"iifname {{ {ports} }} oifname {{ {ports} }} drop")
+
+
+def _drop_from_the_other(host: Host) -> None:
+    """Have the switch carry nothing from the other host to this one, and everything back."""
+    other = next(node for node in NAMES if node != host.node)
+    _filter(host, f"iifname {host.place.port(other)} oifname {host.place.port(host.node)} drop")
+
+
+def _drop_all_to(host: Host) -> None:
+    """Have the switch carry nothing to this host, which goes on sending."""
+    _filter(host, f"oifname {host.place.port(host.node)} drop")
+
+
+def _filter(host: Host, rule: str) -> None:
     chain = f"chain forward {{\ntype filter hook forward priority 0;\n{rule}\n}}"
     text = f"table bridge {FILTER_TABLE} {{\n{chain}\n}}\n"
     run(["ip", "netns", "exec", host.place.namespace, "nft", "-f", "-"], stdin=text)
@@ -100,6 +114,8 @@ FAULTS: Mapping[str, Fault] = {
     "mariadb-kill": Fault("MariaDB is killed", _systemctl("kill", "--signal=KILL", "mariadb")),
     "cable-cut": Fault("the network cable is cut", _cut_cable),
     "filter": Fault("a switch filters between the two nodes", _filter_between_nodes),
+    "one-way": Fault("the other node is not heard, but hears this one", _drop_from_the_other),
+    "deaf": Fault("nothing arrives at this node, which goes on sending", _drop_all_to),
     "gateway-cut": Fault("the gateway loses its cable", _cut_gateway),
     "power-cut": Fault("the power is cut", Host.power_off),
     "keepalived-kill": Fault("both keepalived processes are killed", _kill_keepalived),

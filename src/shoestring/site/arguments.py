@@ -389,6 +389,15 @@ def _request_header(name: str, words: Sequence[str], place: Place) -> str:
     return _header(name, words, place)
 
 
+def _url_path(name: str, words: Sequence[str], place: Place) -> str:
+    for word in words:
+        if word.startswith("/") and word[1:].split("/")[0] in rewriting.MACHINE:
+            return f"{word[:60]}: write the path of a page of the site, as visitors see it"
+        if ".." in word.split("/"):
+            return f"{word[:60]} has .. in it"
+    return any_(name, words, place)
+
+
 def _ssl_options(_name: str, words: Sequence[str], _place: Place) -> str:
     wrong = [word for word in words if word.lower().lstrip("+-") not in SSL_OPTIONS]
     return f"{wrong[0][:30]} is not offered" if wrong else ""
@@ -464,6 +473,7 @@ CHECKS: Mapping[str, Check] = {
     "ssl-options": _ssl_options,
     "tls-file": _tls_file,
     "unset-env": _unset_env,
+    "url-path": _url_path,
     **{
         f"number {largest}": _number(largest)
         for largest in (

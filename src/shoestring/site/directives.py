@@ -234,11 +234,8 @@ def findings(path: str, text: str, scope: Scope | None = None) -> Iterator[Findi
 
     path: conf/…, or that of an .htaccess file, to which other rules apply.
     """
-    if len(text) > TEXT_MAX:
-        yield Finding(path, f"larger than {TEXT_MAX // 1024} KB")
-        return
-    if foreign := _FOREIGN.search(text):
-        yield Finding(path, _why_foreign(foreign.group()), text.count("\n", 0, foreign.start()) + 1)
+    if (unreadable := _unreadable(path, text)) is not None:
+        yield unreadable
         return
     walk = _Walk(path, scope or Scope())
     for count, statement in enumerate(statements(text)):
@@ -255,6 +252,20 @@ def findings(path: str, text: str, scope: Scope | None = None) -> Iterator[Findi
             return
     for left in walk.open:
         yield Finding(path, f"{left.statement.name}> is not closed", left.statement.line)
+
+
+def _unreadable(path: str, text: str) -> Finding | None:
+    """Return why a text is not taken apart at all."""
+    if len(text) > TEXT_MAX:
+        return Finding(path, f"larger than {TEXT_MAX // 1024} KB")
+    if foreign := _FOREIGN.search(text):
+        line = text.count("\n", 0, foreign.start()) + 1
+        return Finding(path, _why_foreign(foreign.group()), line)
+    for first, last, line_text in lines(text):
+        if line_text.startswith("#") and first != last:
+            why = "a comment that goes on in the next line: leave out the backslash at its end"
+            return Finding(path, why, first)
+    return None
 
 
 def _why_foreign(character: str) -> str:

@@ -22,6 +22,7 @@ from collections.abc import Iterator, Mapping
 from typing import IO
 
 from shoestring.core.errors import ShoestringError
+from shoestring.site import check
 from shoestring.site.gate import Request, allowed
 from shoestring.site.hook import pusher, shown
 from shoestring.site.keys import ROLES, Role
@@ -163,6 +164,8 @@ def note(name: str, why: str) -> None:
 
 def press(request: Request, name: str) -> None:
     """Promote, roll back, or say what is live; raises ShoestringError."""
+    if request.verb == "check":
+        sys.exit(check.over_ssh())
     if request.verb == "status":
         document = ask("GET", "/overview", at=SITE_SOCKET, unit=UNIT)
         for environment, now in document["deployed"].items():

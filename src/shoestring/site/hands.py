@@ -289,8 +289,14 @@ class Hands:
             return time.time()
 
     def _served_now(self, environment: Environment | None) -> instances.Wanted | None:
+        """Return what is served, None where that is refused by now: a push must still mend it."""
         source = instances.current_source(environment) if environment is not None else ""
-        return self._wanted(environment, source) if environment is not None and source else None
+        if environment is None or not source:
+            return None
+        try:
+            return self._wanted(environment, source)
+        except EngineError:
+            return None
 
     def _move(self, ready: Prepared) -> None:
         """Move, make or delete a branch, if it is still where it was; raises CommandError."""
@@ -461,15 +467,25 @@ class Hands:
         return str(kept)
 
     def refresh(self) -> None:
-        """Bring Apache and PHP up anew where pair.toml has changed what they are to be."""
+        """Bring Apache and PHP up again where pair.toml has changed what they are to be.
+
+        What is refused by now keeps serving as it is, and holds up no other environment; raises
+        EngineError at the end.
+        """
         heads = self.repository.heads()
+        refused = ""
         for environment in ENVIRONMENTS:
             now, asked = instances.serving(environment), self.wanted_source(environment, heads)
             if now is None or asked is None:
                 continue
-            wanted = self._wanted(environment, instances.current_source(environment))
-            if now[1].get("fingerprint") != wanted.fingerprint:
-                self.activate(environment)
+            try:
+                wanted = self._wanted(environment, instances.current_source(environment))
+                if now[1].get("fingerprint") != wanted.fingerprint:
+                    self.activate(environment)
+            except EngineError as error:
+                refused += f"{environment} keeps its old configuration: {error.message}\n"
+        if refused:
+            raise EngineError(refused.strip())
 
     def repair(self) -> str:
         """Put everything that is served back as git has it; return where the rest is kept."""

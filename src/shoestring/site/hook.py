@@ -108,12 +108,22 @@ def pushed(old: str, new: str, ref: str) -> str:
             if "error" in line:
                 if line.get("hint"):
                     tell(f"fix: {line['hint']}")
-                return one_line(str(line["error"]))
+                return reason(str(line["error"]))
             if "done" in line:
                 return ""
     except ShoestringError as error:
-        return one_line(error.message)
+        return reason(error.message)
     return "the site's program ended in the middle; push again"
+
+
+def reason(text: str) -> str:
+    """Return why a ref is refused in one line; of several findings, all are shown above it."""
+    lines = [line for line in text.split("\n") if line.strip()]
+    if len(lines) <= 1:
+        return one_line(text)
+    for line in lines:
+        tell(line)
+    return f"{len(lines)} findings, shown above"
 
 
 def one_line(text: str) -> str:

@@ -158,6 +158,14 @@ class Tree:
             self.folders.add(folder)
             folder = folder.rpartition("/")[0]
 
+    def clashes(self) -> Iterator[Finding]:
+        """Yield what is a file and a folder at once."""
+        yield from (
+            Finding(path, "is a file and a folder at once")
+            for path in self.modes
+            if path in self.folders
+        )
+
     def too_much(self, site: Site) -> Finding | None:
         """Return why there is too much of it already."""
         if len(self.modes) > site.files_max:

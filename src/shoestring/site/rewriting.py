@@ -72,9 +72,10 @@ def _against_substitution(text: str, flags: set[str], *, is_server: bool) -> str
         return ""
     if path.startswith("${"):
         return f"{text[:60]} is outside of what is served: write ${{SITE}}/public/…"
-    if path.startswith("/") and not flags & AS_URL:
-        first = path[1:].split("/")[0].split("?")[0]
-        if re.search(r"[$%]", first[:1]) or first.lower() in MACHINE:
+    if not flags & AS_URL:
+        first = path.removeprefix("/").split("/")[0].split("?")[0]
+        is_machines = path.startswith("/") and first.lower() in MACHINE
+        if first[:1] in ("$", "%") or is_machines:
             return (
                 f"{text[:60]}: Apache would look for this folder on the machine itself: add [PT], "
                 "or write ${SITE}/public/…"

@@ -93,6 +93,8 @@ class Vetting:
         configuration: list[Entry] = []
         fresh: dict[str, str] = {}
         for entry in self._source.entries(source):
+            if entry.path in tree.modes:
+                yield Finding(entry.path, "is in the tree twice")
             tree.add(entry)
             yield from policy.findings([entry], self._site)
             if (finding := tree.too_much(self._site)) is not None:
@@ -106,6 +108,7 @@ class Vetting:
                 fresh.setdefault(entry.blob, entry.path)
         if (finding := policy.total_finding(tree.modes)) is not None:
             yield finding
+        yield from tree.clashes()
         yield from self._links(tree, links)
         yield from self._configuration(configuration)
         yield from self._contents(fresh)

@@ -254,14 +254,26 @@ def test_mariadb_that_starts_slowly(pair: Lab, alpha: Host, beta: Host, shoestri
     assert is_identical(pair)
 
 
-def test_a_full_disk_gives_the_address_and_the_writer_away(pair: Lab, alpha: Host, beta: Host):
-    """Alpha's data lies on a small disk, which fills up while eight connections write."""
+@pytest.mark.parametrize("shared", [False, True], ids=["data alone", "data and state"])
+def test_a_full_disk_gives_the_address_and_the_writer_away(
+    pair: Lab, alpha: Host, beta: Host, shared: bool
+):
+    """Alpha's data lies on a small disk, which fills up while eight connections write.
+
+    As Debian installs it, who may write is kept on that disk, too.
+    """
     shrink = (
         "systemctl stop mariadb && cp -a /var/lib/mysql /root/mysql.before && "
         "mount -t tmpfs -o size=400m,mode=755 tmpfs /var/lib/mysql && "
         "chown mysql:mysql /var/lib/mysql && cp -a /root/mysql.before/. /var/lib/mysql/ && "
         "systemctl start mariadb"
     )
+    if shared:
+        shrink += (
+            " && cp -a /var/lib/shoestring /var/lib/mysql/.state && "
+            "mount --bind /var/lib/mysql/.state /var/lib/shoestring && "
+            "systemctl restart shoestring-agent"
+        )
     alpha.run(["shoestring", "move", "live", "beta"], timeout_seconds=60)
     settle(pair)
     alpha.run(["sh", "-c", shrink], timeout_seconds=90)
@@ -286,6 +298,12 @@ def test_a_full_disk_gives_the_address_and_the_writer_away(pair: Lab, alpha: Hos
         assert is_identical(pair)
     finally:
         restore = "systemctl stop mariadb; umount /var/lib/mysql; systemctl start mariadb"
+        if shared:
+            restore = (
+                "systemctl stop shoestring-agent mariadb; cp -a /var/lib/shoestring /root/state; "
+                "umount /var/lib/shoestring; cp -a /root/state/. /var/lib/shoestring/; "
+                "umount /var/lib/mysql; systemctl start shoestring-agent mariadb"
+            )
         alpha.run(["sh", "-c", restore], timeout_seconds=90, check=False)
 
 
