@@ -103,7 +103,7 @@ def test_trailers_of_a_developers_commit_mean_nothing(
     wait_until(lambda: is_quiet(pair), WAIT, "it is staged")
     for host in (alpha, beta):
         assert get(host, "/id", 8080) == word, "what was pushed is what is staged"
-        assert site(host)[host.name]["deployed"]["staging"]["source"] == staged
+        assert site(host)[host.node]["deployed"]["staging"]["source"] == staged
         assert get(host, "/id") != word
     assert promote(alpha).get("source") == staged
     for host in (alpha, beta):
