@@ -47,7 +47,7 @@ from shoestring.core.errors import (
     UsageError,
 )
 from shoestring.core.site import Environment
-from shoestring.site import policy
+from shoestring.site import instances, policy, takeover
 from shoestring.site.pair import Done, Here, SitePair, There
 from shoestring.site.repository import USER
 from shoestring.system.agent_socket import ask
@@ -285,6 +285,8 @@ class SiteServer:
             ask_other("site-keys", self.keys.document())
         elif verb == "share":
             return self.sharing.word(parsed(ShareWord, body))
+        elif verb == "take-over":
+            self._take_over()
         elif verb == "repair":
             return {"kept": self._repair()}
         elif verb == "differences":
@@ -292,6 +294,13 @@ class SiteServer:
         else:
             raise UsageError(f"there is nothing like {verb!r} to do")
         return {"done": True}
+
+    def _take_over(self) -> None:
+        """Have the site run as its own users, whom MariaDB of the node that writes knows first."""
+        if self.config.database is not None:
+            takeover.carry_accounts(self.here)
+            ask_other("site-accounts", {})
+        takeover.take_over(self.here)
 
     def _repair(self) -> str:
         """Put back what is served, and a damaged repository from the other node's."""
@@ -345,6 +354,7 @@ class SiteServer:
         """
         interval = self.here.site.drift_interval_seconds
         whole_at = float("-inf")
+        keys = instances.keys_mark()
         while True:
             self._wake.clear()
             whole = boot_seconds() - whole_at >= WHOLE_SECONDS
@@ -353,6 +363,9 @@ class SiteServer:
                 whole_at = boot_seconds() if whole else whole_at
                 await asyncio.to_thread(self.here.sweep)
                 await asyncio.to_thread(self.here.tidy)
+                if (now := instances.keys_mark()) != keys:
+                    await asyncio.to_thread(self.here.refresh)
+                    keys = now
             except (OSError, ShoestringError) as error:
                 LOG.warning("releases could not be looked after: %s", error)
             with contextlib.suppress(TimeoutError):

@@ -19,6 +19,7 @@ from shoestring.agent.site_words import (
 from shoestring.core.errors import EngineError, UsageError
 from shoestring.site.hands import PEER
 from shoestring.site.pair import Here
+from shoestring.site.takeover import carry_accounts
 
 Answer = Mapping[str, object]
 
@@ -41,6 +42,7 @@ class SiteSteps:
             "prepare": self._prepare,
             "commit": self._commit,
             "keep-line": self._keep_line,
+            "accounts": self._accounts,
             "keys": keys.adopt,
             "shared-look": lambda _body: sharing.look(),
             "shared-done": sharing.done,
@@ -87,6 +89,10 @@ class SiteSteps:
         wall = self._here.commit(parsed(TokenWord, body).token)
         self._done()
         return {"wall": wall}
+
+    def _accounts(self, _body: Mapping[str, object]) -> Answer:
+        carry_accounts(self._here)
+        return {"done": True}
 
     def _keep_line(self, body: Mapping[str, object]) -> Answer:
         word = parsed(LineWord, body)

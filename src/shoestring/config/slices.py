@@ -171,6 +171,42 @@ class Site(Table):
     drift_interval_seconds: float = Field(
         default=60, ge=5, le=86400, description="How often releases are compared with git."
     )
+    php_timeout_seconds: int = Field(
+        default=120, ge=5, le=3600, description="A page of PHP that takes longer is ended."
+    )
+    php_memory_max_mb: int = Field(
+        default=1024,
+        ge=64,
+        le=1_000_000,
+        description="Memory of one generation of PHP, all its processes together.",
+    )
+    apache_memory_max_mb: int = Field(
+        default=1024, ge=64, le=1_000_000, description="Memory of one generation of Apache."
+    )
+    program_memory_max_mb: int = Field(
+        default=2048,
+        ge=256,
+        le=1_000_000,
+        description="Memory of the site's own program, git and the vetting of pushes included.",
+    )
+    trial_seconds: float = Field(
+        default=20, ge=5, le=120, description="A trial boot that takes longer is ended and fails."
+    )
+    trial_memory_max_mb: int = Field(
+        default=512, ge=32, le=100_000, description="Memory of a trial boot."
+    )
+    shared_files_max: int = Field(
+        default=2_000_000,
+        ge=1000,
+        le=50_000_000,
+        description="More files in the shared folders are not counted; Unison carries them.",
+    )
+    shared_depth_max: int = Field(
+        default=64,
+        ge=4,
+        le=1000,
+        description="Folders nested deeper in a shared folder are not counted, and said so.",
+    )
 
 
 FilePath = Annotated[str, StringConstraints(pattern=r"^/[^\s\x00-\x1f]{1,255}$")]

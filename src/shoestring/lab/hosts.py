@@ -82,6 +82,8 @@ class Host:
             *("--directory", str(self.place.root(self.node)), "--resolv-conf=off"),
             *(f"--machine={self.place.machine(self.node)}", "--console=pipe"),
             f"--network-bridge={self.place.bridge}",
+            # What a real machine lets root do and a container does not: take over a listener.
+            "--system-call-filter=pidfd_getfd",
         ]
 
     @property

@@ -253,7 +253,7 @@ def _contains(host: Host, commit: str) -> bool:
 
 
 FULL = (
-    "/var/lib/shoestring/site/trials",
+    "/var/lib/shoestring/site/manifests",
     "/var/lib/shoestring/site/site.git/objects",
     "/srv/shoestring/releases",
 )

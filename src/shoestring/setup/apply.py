@@ -14,8 +14,11 @@ from shoestring.core.platform import DEBIAN, Platform
 from shoestring.core.rendered import Rendered
 from shoestring.setup import backup, database_check, desired, firewall_owner
 from shoestring.setup.plan import NodePlan, plan_node
+from shoestring.site import adoption
 from shoestring.system import manifest, nft
+from shoestring.system.agent_socket import ask
 from shoestring.system.files import sync_directory, write_atomic
+from shoestring.system.places import SITE_SOCKET
 from shoestring.system.run import run
 from shoestring.system.systemd import is_active, systemctl
 
@@ -48,6 +51,8 @@ def apply_node(text: str, digest: str, platform: Platform = DEBIAN) -> dict[str,
             database_check.make_certificates(config, plan.node)
         _start(plan, platform)
         _verify(plan, platform)
+        if config.site is not None and adoption.old_ones():
+            ask("POST", "/do/take-over", {}, at=SITE_SOCKET, unit=desired.SITE_UNIT)
     except (OSError, ShoestringError) as error:
         said = error.message if isinstance(error, ShoestringError) else str(error)
         firewall_owner.remove(plan.commands)

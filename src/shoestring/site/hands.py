@@ -20,7 +20,7 @@ from pathlib import Path
 from shoestring.config.model import Config
 from shoestring.core.errors import EngineError, ShoestringError
 from shoestring.core.site import ENVIRONMENTS, Deployed, Environment, Relation, SiteSeen
-from shoestring.site import examine, instances, layout, policy, releases, sessions
+from shoestring.site import adoption, examine, instances, layout, policy, releases, sessions
 from shoestring.site.admission import Admission, Prepared
 from shoestring.site.branches import Branches
 from shoestring.site.examiner import Examiner
@@ -102,6 +102,7 @@ class Hands:
     def make(self) -> None:
         """Make repository and folders unless they are there; each first commit is the same."""
         releases.make_places()
+        instances.leave_old_users()
         self._make_repository()
         repository = self.repository
         for ref in repository.refs(PIN):
@@ -225,6 +226,9 @@ class Hands:
             return done
 
     def _ready(self, environment: Environment, source: str) -> tuple[instances.Wanted, str]:
+        now = instances.serving(environment)
+        if now is not None and adoption.is_old(now[1]):
+            adoption.refuse_unless_agreed()
         self.examiner.release(source)
         self._preparing = source
         base = instances.current_source(environment) or instances.current_source("staging")
@@ -478,6 +482,8 @@ class Hands:
             now, asked = instances.serving(environment), self.wanted_source(environment, heads)
             if now is None or asked is None:
                 continue
+            if adoption.is_old(now[1]) and not adoption.agreed():
+                continue  # a package's upgrade changes nothing that serves
             try:
                 wanted = self._wanted(environment, instances.current_source(environment))
                 if now[1].get("fingerprint") != wanted.fingerprint:

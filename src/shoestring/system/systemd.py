@@ -84,6 +84,12 @@ def is_enabled(unit: str) -> bool:
     return run(["systemctl", "is-enabled", "--quiet", unit], check=False).code == 0
 
 
+def main_pid(unit: str) -> int:
+    """Return the process id of a unit's main process, 0 where it does not run."""
+    said = run(["systemctl", "show", "--property=MainPID", "--value", "--", unit]).out.strip()
+    return int(said or 0)
+
+
 def systemctl(*words: str) -> None:
     """Run systemctl; raises CommandError."""
     run(["systemctl", *words], timeout_seconds=90)
