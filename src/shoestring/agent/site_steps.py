@@ -33,7 +33,7 @@ class SiteSteps:
         self._here = here
         self._done = done
         self._steps: Mapping[str, Callable[[Mapping[str, object]], Answer]] = {
-            "heads": lambda _body: {"heads": here.heads()},
+            "heads": self._heads,
             "lock": self._lock,
             "renew": lambda body: self._with_token(here.renew, body),
             "unlock": lambda body: self._with_token(here.unlock, body),
@@ -57,6 +57,10 @@ class SiteSteps:
             raise UsageError("the other node asks for something that this one does not know")
         return step(body)
 
+    def _heads(self, _body: Mapping[str, object]) -> Answer:
+        deleted = self._here.branches.all_deleted()
+        return {"heads": self._here.heads(), "deleted": deleted}
+
     @staticmethod
     def _with_token(work: Callable[[str], object], body: Mapping[str, object]) -> Answer:
         work(parsed(TokenWord, body).token)
@@ -78,7 +82,7 @@ class SiteSteps:
 
     def _prepare(self, body: Mapping[str, object]) -> Answer:
         word = parsed(PrepareWord, body)
-        given = (word.branch, word.new, word.environment, word.source)
+        given = (word.branch, word.new, word.environment, word.source, word.who)
         return {"done": self._here.prepare(word.token, *given)}
 
     def _commit(self, body: Mapping[str, object]) -> Answer:

@@ -22,6 +22,7 @@ TABLE = "shoestring_guard"
 FAMILY = "inet"
 PRIORITY = -310
 SET_SIZE = 262_144
+WEB_PORTS = (80, 443)
 TIMEOUT_MAX_SECONDS = 1000 * 86400  # ten years are too much for nft
 APACHE_LOG = "/var/log/apache2/shoestring-guard.log"
 _PLAIN_IPV4 = re.compile(r"(?:\d{1,3}\.){3}\d{1,3}")
@@ -39,6 +40,16 @@ def render(config: Config) -> Iterator[Rendered]:
             compile_format(config.guard.log_format)
         yield Rendered(APACHE_CONF, apache_conf(config.guard), "apache")
         yield Rendered(APACHE_CONF_ENABLED, "", "apache", link_to=APACHE_CONF)
+
+
+def closed_ports(config: Config) -> tuple[int, ...]:
+    """Return the TCP ports that are closed to a blocked source; none: all of them."""
+    assert config.guard is not None
+    if config.guard.ports is not None:
+        return config.guard.ports
+    site = config.site
+    of_the_site = (*site.live_ports, *site.staging_ports) if site is not None else ()
+    return tuple(sorted({*WEB_PORTS, *of_the_site}))
 
 
 def table(allowed: Iterable[Network], ports: Sequence[int]) -> str:

@@ -97,6 +97,10 @@ class Host:
         self._cgroup.mkdir(exist_ok=True)
         (self._cgroup / "cgroup.procs").write_text("0")
 
+    def freeze(self, *, on: bool) -> None:
+        """Have the whole machine stand still, as a paused virtual machine does, or go on."""
+        (self._cgroup / "cgroup.freeze").write_text(str(int(on)))
+
     def supervisor(self) -> int | None:
         """Return the process id of this host's systemd-nspawn."""
         wanted = f"--machine={self.place.machine(self.node)}".encode()

@@ -17,6 +17,7 @@ from aiohttp import web
 from shoestring.core.errors import PeerError, ShoestringError
 from shoestring.core.snapshot import NodeReport
 from shoestring.peer.identity import Identity
+from shoestring.peer.speaks import HEADER, OWN
 from shoestring.peer.wire import (
     MESSAGE_MAX,
     AnswerMessage,
@@ -37,6 +38,7 @@ SEND_SECONDS = 1.0
 LISTENERS_MAX = 4
 ASKS_MAX = 8
 
+Learned = Callable[[str | None], None]
 Handler = Callable[[str, Mapping[str, object]], Awaitable[Mapping[str, object]]]
 
 
@@ -48,8 +50,11 @@ class PeerServer:
         identity: Identity,
         handler: Handler,
         pipes: Mapping[str, Callable[[web.Request], Awaitable[web.StreamResponse]]],
+        learned: Learned = lambda _header: None,
     ) -> None:
+        """learned: called with what the peer says it speaks (speaks.py)."""
         self._identity = identity
+        self._learned = learned
         self._handler = handler
         self._listeners: dict[web.WebSocketResponse, asyncio.Event] = {}
         self._report: bytes = b""
@@ -95,7 +100,9 @@ class PeerServer:
         if len(self._listeners) >= LISTENERS_MAX:
             raise web.HTTPServiceUnavailable
         socket = web.WebSocketResponse(max_msg_size=MESSAGE_MAX, compress=False)
+        socket.headers[HEADER] = OWN
         await socket.prepare(request)
+        self._learned(request.headers.get(HEADER))
         ready = asyncio.Event()
         ready.set()
         self._listeners[socket] = ready
@@ -152,8 +159,10 @@ class PeerClient:
         port: int,
         heard: Callable[[NodeReport], None],
         lost: Callable[[str], None],
+        learned: Learned = lambda _header: None,
     ) -> None:
         self._identity = identity
+        self._learned = learned
         host = f"[{address}]" if ipaddress.ip_address(address).version == 6 else address
         self._url = f"https://{host}:{port}{PATH}"
         self._heard = heard
@@ -178,7 +187,11 @@ class PeerClient:
 
     async def _listen(self, session: aiohttp.ClientSession) -> None:
         async with asyncio.timeout(DIAL_SECONDS):
-            socket = await session.ws_connect(self._url, max_msg_size=MESSAGE_MAX)
+            socket = await session.ws_connect(
+                self._url, max_msg_size=MESSAGE_MAX, headers={HEADER: OWN}
+            )
+        # aiohttp keeps the response private; it is the only place of the server's headers.
+        self._learned(socket._response.headers.get(HEADER))
         async with socket:
             self._socket = socket
             while True:

@@ -16,7 +16,7 @@ from shoestring.config.load import config_hash, parse
 from shoestring.config.model import Config
 from shoestring.core.platform import DEBIAN, Platform
 from shoestring.core.rendered import Rendered
-from shoestring.setup import database_check, desired, firewall_owner
+from shoestring.setup import database_check, desired, firewall_owner, site_refusals
 from shoestring.setup.segment_check import trouble_on_the_segment
 from shoestring.site import adopt, adoption, sessions
 from shoestring.site.render import PHP_USERS, USERS
@@ -117,7 +117,7 @@ def plan_node(text: str, platform: Platform = DEBIAN, *, listen: bool = True) ->
         held=held,
         moves=tuple(_moves(config, held, changed, {a.address for a in addresses})),
         commands=firewall_owner.missing(config, node),
-        notes=tuple(_notes(config)),
+        notes=(*_notes(config), *site_refusals.notes(config)),
         refusals=(
             *(trouble_on_the_segment(config, node) if listen and not keepalived_runs else ()),
             *database_check.refusals(config, platform),

@@ -173,19 +173,19 @@ def path_size(path: Path, file: File) -> File:
 
 def _wanted(repository: Repository, source: str, base: str, old: Files) -> dict[str, File]:
     if base and repository.is_ancestor(base, source):
-        times = repository.touched(source, base)
         wanted = dict(old)
         for change in repository.changes(base, source):
-            if not change.mode:
-                wanted.pop(change.path, None)
-            else:
-                wanted[change.path] = File(change.mode, change.blob, -1, times[change.path])
+            wanted.pop(change.path, None)
+            if change.mode:
+                wanted[change.path] = File(change.mode, change.blob, -1, 0)
+        times = repository.touched(source, base, wanted)
         for path, wall in times.items():
             if path in wanted and wanted[path].wall < wall:
                 wanted[path] = File(wanted[path].mode, wanted[path].blob, -1, wall)
         return wanted
-    times = repository.touched(source, None)
-    return {e.path: File(e.mode, e.blob, e.size, times[e.path]) for e in repository.entries(source)}
+    entries = list(repository.entries(source))
+    times = repository.touched(source, None, {entry.path for entry in entries})
+    return {e.path: File(e.mode, e.blob, e.size, times[e.path]) for e in entries}
 
 
 def _make_folders(target: Path, wanted: Iterable[str]) -> None:

@@ -15,7 +15,7 @@ from shoestring.config.model import Config
 from shoestring.core.guard import apache_lines
 from shoestring.core.rendered import Rendered
 from shoestring.core.site import Colour, Environment
-from shoestring.site.sitefile import SiteFile
+from shoestring.site.sitefile import SiteFile, overrides
 
 MODULES = [
     "mpm_event",
@@ -39,7 +39,10 @@ NEEDS: Mapping[str, tuple[str, ...]] = {
     "proxy_http": ("proxy",),
     "proxy_wstunnel": ("proxy",),
     "proxy_balancer": ("proxy", "slotmem_shm", "lbmethod_byrequests"),
-    "cache_disk": ("cache",),
+    "auth_digest": ("authn_file", "authz_user"),
+    "proxy_html": ("proxy", "xml2enc"),
+    "proxy_http2": ("proxy",),
+    "cache_socache": ("cache", "socache_shmcb"),
 }
 HEALTH_PORTS: Mapping[tuple[Environment, Colour], int] = {
     ("live", "a"): 7441,
@@ -135,7 +138,7 @@ def httpd_conf(config: Config, instance: Instance, wanted: SiteFile, release: st
         listens=own if instance.trial else (*listens(config, instance.environment), *own),
         root=root,
         shared=f"{SERVED}/shared",
-        allow_override=" ".join(wanted.allow_override),
+        allow_override=" ".join(overrides(wanted)),
         error_log=f"{logs}/error.log",
         access_log="/dev/null" if instance.trial else f"{logs}/access.log",
         guard_lines=_guard_lines(config, instance),
