@@ -111,7 +111,7 @@ def test_no_process_of_the_site_is_root(taken: Lab):
         mine = [
             line.split(None, 1)
             for line in said
-            if "shoestring/site/" in line or "php-fpm: pool" in line
+            if "shoestring/site/" in line or "php-fpm: pool live" in line
         ]
         users = {user for user, _ in mine}
         assert users == {
@@ -256,7 +256,8 @@ def test_a_trial_sees_its_release_and_nothing_of_ours(taken: Lab):
 
 def test_keys_reach_apache_and_a_new_key_is_taken_over(taken: Lab):
     make = (
-        "cd /etc/shoestring/tls; openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 "
+        "cd /etc/shoestring/tls; "
+        "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 "
         "-subj /CN={name} -keyout site.key -out site.crt 2>/dev/null; chmod 600 site.*"
     )
     for host in taken.hosts.values():
@@ -265,7 +266,8 @@ def test_keys_reach_apache_and_a_new_key_is_taken_over(taken: Lab):
     clone = anna.folder / "taken"
     vhost = (
         "<VirtualHost *:8080>\n  DocumentRoot ${SITE}/public\n  SSLEngine on\n"
-        "  SSLCertificateFile ${TLS}/site.crt\n  SSLCertificateKeyFile ${TLS}/site.key\n</VirtualHost>\n"
+        "  SSLCertificateFile ${TLS}/site.crt\n  SSLCertificateKeyFile ${TLS}/site.key\n"
+        "</VirtualHost>\n"
     )
     toml = 'modules = ["rewrite", "ssl"]\n[php]\nworkers = 4\n'
     anna.commit(clone, {"conf/20-tls.conf": vhost, "site.toml": toml}, "TLS")
