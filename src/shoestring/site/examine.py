@@ -75,6 +75,8 @@ def examined(question: Question) -> Verdict:
         sitefile = None if found else vetting.sitefile(question.source)
     elif not found:
         found = list(_kept(repository, question))
+    if not found:  # a tree that is too large is named as such: its history is endless, too
+        repository.check_history(question.source)
     shown = [each.sentence()[:SENTENCE_MAX] for each in found[:SHOWN_MAX]]
     return Verdict(findings=shown, count=len(found), sitefile=sitefile)
 
@@ -87,8 +89,6 @@ def _history(repository: Repository, source: str) -> Iterator[policy.Finding]:
     if (size := repository.largest_commit(source)) > COMMIT_MAX:
         why = f"a commit of {size} bytes; {COMMIT_MAX} are allowed, message included"
         yield policy.Finding("the push", why)
-        return
-    repository.check_history(source)
 
 
 def _kept(repository: Repository, question: Question) -> Iterator[policy.Finding]:
