@@ -256,8 +256,8 @@ def test_a_trial_sees_its_release_and_nothing_of_ours(taken: Lab):
 
 def test_keys_reach_apache_and_a_new_key_is_taken_over(taken: Lab):
     make = (
-        "cd /etc/shoestring/tls; openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 "
-        "-subj /CN={name} -keyout site.key -out site.crt 2>/dev/null; chmod 600 site.*"
+        "cd /etc/shoestring/tls; openssl req -x509 -newkey ec -nodes -days 2 "
+        "-pkeyopt ec_paramgen_curve:prime256v1 -subj /CN={name} -keyout site.key -out site.crt 2>/dev/null; chmod 600 site.*"
     )
     for host in taken.hosts.values():
         host.run(["sh", "-c", make.format(name="first.example")])
@@ -265,7 +265,8 @@ def test_keys_reach_apache_and_a_new_key_is_taken_over(taken: Lab):
     clone = anna.folder / "taken"
     vhost = (
         "<VirtualHost *:8080>\n  DocumentRoot ${SITE}/public\n  SSLEngine on\n"
-        "  SSLCertificateFile ${TLS}/site.crt\n  SSLCertificateKeyFile ${TLS}/site.key\n</VirtualHost>\n"
+        "  SSLCertificateFile ${TLS}/site.crt\n"
+        "  SSLCertificateKeyFile ${TLS}/site.key\n</VirtualHost>\n"
     )
     toml = 'modules = ["rewrite", "ssl"]\n[php]\nworkers = 4\n'
     anna.commit(clone, {"conf/20-tls.conf": vhost, "site.toml": toml}, "TLS")
