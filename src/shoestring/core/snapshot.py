@@ -86,7 +86,10 @@ class CheckReport:
 
 @dataclass(frozen=True, slots=True)
 class NodeReport:
-    """One node's own judgement: what its peer decides by, and what status shows."""
+    """One node's own judgement: what its peer decides by, and what status shows.
+
+    left_off: how many entries of lists the peer did not get, because the report was too large.
+    """
 
     node: str
     version: str
@@ -107,6 +110,7 @@ class NodeReport:
     database: DatabaseReport | None = None
     site: SiteReport | None = None
     guard: GuardReport | None = None
+    left_off: int = 0
 
 
 @dataclass(frozen=True, slots=True)

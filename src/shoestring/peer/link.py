@@ -16,6 +16,7 @@ from aiohttp import web
 
 from shoestring.core.errors import PeerError, ShoestringError
 from shoestring.core.snapshot import NodeReport
+from shoestring.peer.door import Door
 from shoestring.peer.identity import Identity
 from shoestring.peer.speaks import HEADER, OWN
 from shoestring.peer.wire import (
@@ -27,10 +28,10 @@ from shoestring.peer.wire import (
     encode,
     failure,
     success,
+    within,
 )
 
 PATH = "/v1/link"
-HANDSHAKE_SECONDS = 3.0
 DIAL_SECONDS = 1.0
 DIAL_AGAIN_SECONDS = 0.25
 SILENCE_SECONDS = 2.0
@@ -58,7 +59,7 @@ class PeerServer:
         self._handler = handler
         self._listeners: dict[web.WebSocketResponse, asyncio.Event] = {}
         self._report: bytes = b""
-        self._server: asyncio.Server | None = None
+        self._door: Door | None = None
         self._asks: set[asyncio.Task[None]] = set()
         app = web.Application()
         app.router.add_get(PATH, self._serve)
@@ -75,24 +76,19 @@ class PeerServer:
         """Listen; raises OSError."""
         await self._runner.setup()
         assert self._runner.server is not None
-        self._server = await asyncio.get_running_loop().create_server(
-            self._runner.server,
-            address,
-            port,
-            ssl=self._identity.server_context(),
-            ssl_handshake_timeout=HANDSHAKE_SECONDS,
-            backlog=16,
-        )
+        self._context = self._identity.server_context()
+        self._door = Door(self._runner.server, self._context)
+        self._door.open(address, port)
 
     async def stop(self) -> None:
         """Stop listening."""
-        if self._server is not None:
-            self._server.close()
+        if self._door is not None:
+            self._door.close()
         await self._runner.cleanup()
 
     def publish(self, report: NodeReport) -> None:
         """Give every listener this report; one who is slow gets the newest alone."""
-        self._report = encode(ReportMessage("report", report))
+        self._report = encode(ReportMessage("report", within(report)))
         for ready in self._listeners.values():
             ready.set()
 
@@ -134,8 +130,6 @@ class PeerServer:
         message = decode(data)
         if not isinstance(message, AskMessage):
             raise PeerError("the peer sent an answer to nothing")
-        if len(self._asks) >= ASKS_MAX:
-            raise PeerError("the peer asks too much at once")
         task = asyncio.create_task(self._answer(socket, message))
         self._asks.add(task)
         task.add_done_callback(self._asks.discard)
@@ -145,8 +139,11 @@ class PeerServer:
             answer = success(ask.id, await self._handler(ask.verb, ask.body))
         except ShoestringError as error:
             answer = failure(ask.id, f"{error.message} {error.hint}".strip())
+        data = encode(answer)
+        if len(data) > MESSAGE_MAX:
+            data = encode(failure(ask.id, f"the answer to {ask.verb} is {len(data)} bytes long"))
         with contextlib.suppress(ConnectionError):
-            await socket.send_bytes(encode(answer))
+            await socket.send_bytes(data)
 
 
 class PeerClient:
@@ -227,10 +224,15 @@ class PeerClient:
             )
         self._next += 1
         identity = self._next
+        data = encode(AskMessage("ask", identity, verb, dict(body)))
+        if len(data) > MESSAGE_MAX:
+            raise PeerError(
+                f"the question to {verb} is {len(data)} bytes: {MESSAGE_MAX} may be sent"
+            )
         future: asyncio.Future[AnswerMessage] = asyncio.get_running_loop().create_future()
         self._waiting[identity] = future
         try:
-            await self._socket.send_bytes(encode(AskMessage("ask", identity, verb, dict(body))))
+            await self._socket.send_bytes(data)
             async with asyncio.timeout(timeout_seconds):
                 answer = await future
         except TimeoutError as error:

@@ -12,7 +12,7 @@ from shoestring.config.load import parse
 from shoestring.core.errors import ApplyError, CommandError, ShoestringError
 from shoestring.core.platform import DEBIAN, Platform
 from shoestring.core.rendered import Rendered
-from shoestring.setup import backup, database_check, desired, firewall_owner
+from shoestring.setup import backup, consent, database_check, desired, firewall_owner
 from shoestring.setup.plan import NodePlan, plan_node
 from shoestring.site import adoption
 from shoestring.system import manifest, nft
@@ -26,12 +26,16 @@ VERIFY_SECONDS = 10.0
 STEADY_SECONDS = 0.5
 
 
-def apply_node(text: str, digest: str, platform: Platform = DEBIAN) -> dict[str, object]:
+def apply_node(
+    text: str, digest: str, platform: Platform = DEBIAN, *, by_peer: bool = False
+) -> dict[str, object]:
     """Apply pair.toml to this node.
 
     digest: of the plan that was shown; refused if the world has changed since. Returns the
-    backup's name. Raises ApplyError with everything as it was.
+    backup's name. Raises ApplyError with everything as it was. by_peer: as in `plan_node`.
     """
+    if by_peer and (refused := consent.refusals(parse(text), "this node")):
+        raise ApplyError("; ".join(refused))
     plan = plan_node(text, platform, listen=False)
     if plan.digest() != digest:
         raise ApplyError(

@@ -16,7 +16,7 @@ from shoestring.config.load import config_hash, parse
 from shoestring.config.model import Config
 from shoestring.core.platform import DEBIAN, Platform
 from shoestring.core.rendered import Rendered
-from shoestring.setup import database_check, desired, firewall_owner, site_refusals
+from shoestring.setup import consent, database_check, desired, firewall_owner, site_refusals
 from shoestring.setup.segment_check import trouble_on_the_segment
 from shoestring.site import adopt, adoption, sessions
 from shoestring.site.render import PHP_USERS, USERS
@@ -91,10 +91,13 @@ class NodePlan:
 PLAN: TypeAdapter[NodePlan] = TypeAdapter(NodePlan)
 
 
-def plan_node(text: str, platform: Platform = DEBIAN, *, listen: bool = True) -> NodePlan:
+def plan_node(
+    text: str, platform: Platform = DEBIAN, *, listen: bool = True, by_peer: bool = False
+) -> NodePlan:
     """Return the plan of this node for this text of pair.toml; raises ConfigError, EngineError.
 
     listen: also ask the segment whether anything of ours is taken, before a first start.
+    by_peer: the other node asks; then this node's own consent counts (setup/consent.py).
     """
     config = parse(text)
     addresses = once(Netlink.addresses)
@@ -121,6 +124,7 @@ def plan_node(text: str, platform: Platform = DEBIAN, *, listen: bool = True) ->
         refusals=(
             *(trouble_on_the_segment(config, node) if listen and not keepalived_runs else ()),
             *database_check.refusals(config, platform),
+            *(consent.refusals(config, node) if by_peer else ()),
         ),
     )
 

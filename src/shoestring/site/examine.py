@@ -66,7 +66,7 @@ def examined(question: Question) -> Verdict:
     repository = Repository(Path(question.repository), "", limits(question.site))
     if question.quarantine:
         repository = repository.with_objects_of(Path(question.quarantine))
-    found, sitefile = list(_commits(repository, question.source)), None
+    found, sitefile = list(_history(repository, question.source)), None
     if not found and question.deployed:
         vetting = Vetting(repository, question.site)
         if question.base and repository.has(question.base):
@@ -75,13 +75,13 @@ def examined(question: Question) -> Verdict:
         sitefile = None if found else vetting.sitefile(question.source)
     elif not found:
         found = list(_kept(repository, question))
-    if not found:
+    if not found:  # a tree that is too large is named as such: its history is endless, too
         repository.check_history(question.source)
     shown = [each.sentence()[:SENTENCE_MAX] for each in found[:SHOWN_MAX]]
     return Verdict(findings=shown, count=len(found), sitefile=sitefile)
 
 
-def _commits(repository: Repository, source: str) -> Iterator[policy.Finding]:
+def _history(repository: Repository, source: str) -> Iterator[policy.Finding]:
     """Yield what is too much of new commits."""
     if repository.commit_count(source, COMMITS_MAX + 1) > COMMITS_MAX:
         yield policy.Finding("the push", f"more than {COMMITS_MAX} new commits")

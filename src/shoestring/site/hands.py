@@ -14,14 +14,13 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from shoestring.config.model import Config
 from shoestring.core.errors import EngineError, ShoestringError
 from shoestring.core.site import ENVIRONMENTS, Deployed, Environment, Relation, SiteSeen
-from shoestring.site import adoption, examine, instances, layout, policy, releases, sessions
-from shoestring.site.admission import Admission, Prepared
+from shoestring.site import adoption, drift, examine, instances, layout, policy, releases, sessions
+from shoestring.site.admission import Admission, Desk, Lease, Prepared
 from shoestring.site.branches import Branches
 from shoestring.site.examiner import Examiner
 from shoestring.site.git import SlowError
@@ -48,7 +47,6 @@ LEASE_SECONDS = 15.0
 LOCK_WAIT_SECONDS = 25.0
 PIN = "refs/shoestring/prepared"
 PEER = "refs/shoestring/peer"
-DRIFT_MAX = 20
 NONCE_FILE = SITE / "nonce-seed"
 SOURCE = "Source-Commit"
 FIRST_FILES = {
@@ -56,25 +54,6 @@ FIRST_FILES = {
     "README.md": b"What the site serves belongs into public/, Apache's vhosts into conf/*.conf.\n",
 }
 Tell = Callable[[str, Mapping[str, str]], None]
-
-
-@dataclass
-class Lease:
-    """Who holds this node's lock, and until when it need not speak again (monotonic)."""
-
-    token: str = ""
-    until: float = 0.0
-    what: str = ""
-
-
-@dataclass
-class Desk:
-    """What is under way for one lease."""
-
-    incoming: Incoming | None = None
-    prepared: Prepared | None = None
-    before: instances.Wanted | None = None
-    committed: bool = False
 
 
 class Hands:
@@ -436,25 +415,14 @@ class Hands:
 
     def look_for_drift(self, *, whole: bool) -> None:
         """Compare what is served with git, and (`whole`) every byte and the repository itself."""
-        sources: dict[str, Environment] = {}
-        for environment in ENVIRONMENTS:
-            sources.setdefault(instances.current_source(environment), environment)
-        found: list[str] = []
-        for source, environment in sources.items():
-            wrong = releases.drifted(source, whole=whole) if source else []
-            found += [f"{environment}: {policy.printable(path)}" for path in wrong[:DRIFT_MAX]]
-        self.drift = tuple(found)
+        self.drift = drift.found(whole=whole)
         if whole:
             with contextlib.suppress(SlowError):  # not looked is not damaged
                 self.corrupt = self.repository.corruption()
 
     def differences(self) -> list[str]:
         """Return how what is served here differs from what git has."""
-        found: list[str] = []
-        for source in {instances.current_source(e) for e in ENVIRONMENTS} - {""}:
-            wrong = releases.drifted(source, whole=True)[:DRIFT_MAX]
-            found += releases.differences(self.repository, source, wrong)
-        return found
+        return drift.differences(self.repository)
 
     def set_aside(self) -> str:
         """Begin with an empty repository, for the other node to fill; keep the old one.
@@ -495,12 +463,9 @@ class Hands:
 
     def repair(self) -> str:
         """Put everything that is served back as git has it; return where the rest is kept."""
-        sources = {instances.current_source(e) for e in ENVIRONMENTS} - {""}
-        wrong = {source: releases.drifted(source, whole=True) for source in sources}
-        kept = [releases.repair(self.repository, s, paths) for s, paths in wrong.items() if paths]
-        releases.drop_spares()
+        kept = drift.repair(self.repository)
         self.look_for_drift(whole=True)
-        return ", ".join(kept)
+        return kept
 
     def sources(self, count: int) -> list[str]:
         """Return the sources of what was live, newest first."""

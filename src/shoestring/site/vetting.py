@@ -105,6 +105,8 @@ class Vetting:
             elif is_configuration(entry.path):
                 configuration.append(entry)
             elif entry.size <= self._site.file_size_max_mb * 2**20:
+                if entry.path.endswith(".pem"):  # of which all is looked at, by any name
+                    fresh[entry.blob] = entry.path
                 fresh.setdefault(entry.blob, entry.path)
         if (finding := policy.total_finding(tree.modes)) is not None:
             yield finding
@@ -150,7 +152,8 @@ class Vetting:
 
     def _contents(self, paths: dict[str, str]) -> Iterator[Finding]:
         """Look into what these rules have not seen yet; they cannot change while this runs."""
-        fresh = [blob for blob in paths if blob not in self._looked_at]
+        known = self._looked_at
+        fresh = [b for b, path in paths.items() if b not in known or path.endswith(".pem")]
         for blob, content in zip(fresh, self._source.blobs(fresh), strict=True):
             finding = policy.content_finding(paths[blob], content)
             if finding is not None:
