@@ -286,7 +286,7 @@ class SiteServer:
         elif verb == "share":
             return self.sharing.word(parsed(ShareWord, body))
         elif verb == "take-over":
-            self._take_over()
+            return {"kept": self._take_over()}
         elif verb == "repair":
             return {"kept": self._repair()}
         elif verb == "differences":
@@ -295,12 +295,12 @@ class SiteServer:
             raise UsageError(f"there is nothing like {verb!r} to do")
         return {"done": True}
 
-    def _take_over(self) -> None:
+    def _take_over(self) -> list[str]:
         """Have the site run as its own users, whom MariaDB of the node that writes knows first."""
         if self.config.database is not None:
             takeover.carry_accounts(self.here)
             ask_other("site-accounts", {})
-        takeover.take_over(self.here)
+        return takeover.take_over(self.here)
 
     def _repair(self) -> str:
         """Put back what is served, and a damaged repository from the other node's."""

@@ -42,11 +42,12 @@ def apply_node(
             f"{plan.node} has changed since the plan was shown", hint="run shoestring plan again"
         )
     if plan.is_empty:
-        return {"node": plan.node, "backup": "", "changed": 0}
+        return {"node": plan.node, "backup": "", "changed": 0, "kept": []}
     config = parse(text)
     rendered = desired.files(config, text, plan.node, platform)
     _check(rendered, platform)
     touched = [file.path for file in plan.files if file.what != "same"]
+    kept: list[str] = []
     name = backup.save(touched, [unit.unit for unit in plan.units])
     try:
         firewall_owner.add(plan.commands)
@@ -56,7 +57,8 @@ def apply_node(
         _start(plan, platform)
         _verify(plan, platform)
         if config.site is not None and adoption.old_ones():
-            ask("POST", "/do/take-over", {}, at=SITE_SOCKET, unit=desired.SITE_UNIT)
+            answer = ask("POST", "/do/take-over", {}, at=SITE_SOCKET, unit=desired.SITE_UNIT)
+            kept = [str(each) for each in answer["kept"]]
     except (OSError, ShoestringError) as error:
         said = error.message if isinstance(error, ShoestringError) else str(error)
         firewall_owner.remove(plan.commands)
@@ -64,7 +66,7 @@ def apply_node(
         but = f", but {'; '.join(against)}" if against else ""
         sentence = f"{plan.node}: {said}; everything is as it was{but}"
         raise ApplyError(sentence, hint=f"journalctl on {plan.node}; the copy is {name}") from error
-    return {"node": plan.node, "backup": name, "changed": len(touched)}
+    return {"node": plan.node, "backup": name, "changed": len(touched), "kept": kept}
 
 
 def revert_node(name: str) -> dict[str, object]:

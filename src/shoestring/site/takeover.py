@@ -27,10 +27,11 @@ def _stores_sessions(hands: Hands) -> bool:
     return php is not None and php.sessions == "database"
 
 
-def take_over(hands: Hands) -> None:
+def take_over(hands: Hands) -> list[str]:
     """Bring up, as users of their own, what still runs as before; staging first.
 
-    Raises EngineError with the old generation serving.
+    Returns what had to stay as it is, because the rules of this version refuse it: a push that
+    mends it brings the new users. Raises EngineError with the old generation serving.
     """
     until = time.monotonic() + ACCOUNTS_SECONDS
     while not sessions.are_known(hands.config, table=_stores_sessions(hands)):
@@ -41,7 +42,15 @@ def take_over(hands: Hands) -> None:
                 hint="shoestring database status; then shoestring apply again",
             )
         time.sleep(0.2)
+    kept = []
     for environment in reversed(ENVIRONMENTS):
         now = instances.serving(environment)
-        if now is not None and adoption.is_old(now[1]):
-            hands.activate(environment)
+        if now is None or not adoption.is_old(now[1]):
+            continue
+        try:
+            hands.examiner.release(instances.current_source(environment))
+        except EngineError as error:
+            kept.append(f"{environment} keeps its old users until a push mends it: {error.message}")
+            continue
+        hands.activate(environment)
+    return kept
