@@ -13,6 +13,7 @@ import pytest
 from pydantic import Field
 
 from shoestring.agent.control import Control, StrictWord
+from shoestring.agent.database_ca import AuthorityExchange
 from shoestring.agent.database_desk import DatabaseDesk
 from shoestring.agent.guard_part import GuardPart
 from shoestring.agent.node_work import NodeWork
@@ -133,7 +134,7 @@ def test_an_earlier_version_has_refused():
 
 
 def peer_verbs() -> Iterator[str]:
-    for owner in (Control, DatabaseDesk, GuardPart, NodeWork):
+    for owner in (Control, DatabaseDesk, GuardPart, NodeWork, AuthorityExchange):
         for _, function in inspect.getmembers(owner, inspect.isfunction):
             mark = getattr(function, NAME, None)
             if mark is not None and PEER in mark.by:

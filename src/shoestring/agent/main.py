@@ -14,6 +14,7 @@ from pathlib import Path
 
 from shoestring import __version__
 from shoestring.agent.control import Control, ControlServer
+from shoestring.agent.database_ca import AuthorityExchange
 from shoestring.agent.database_desk import DatabaseDesk
 from shoestring.agent.database_part import DatabasePart, database_weighs
 from shoestring.agent.guard_part import GuardPart
@@ -93,6 +94,9 @@ class Agent:
         self.desk = DatabaseDesk(config, self.node, self.board, self.loop, self._ask_peer)
         self.site = SitePart(config, self.board, self.loop)
         self.guard = GuardPart(config, self.board, self.loop, self._ask_peer)
+        self.authorities = AuthorityExchange(
+            self._ask_peer, has_database=config.database is not None
+        )
         self.verbs = self._peer_verbs()
         routes = [*self.desk.routes(), *self.site.routes()]
         self.control_server = ControlServer(self.control, self.status, self._ask_peer, routes)
@@ -106,7 +110,7 @@ class Agent:
 
     def _peer_verbs(self) -> Verbs:
         """Return what may be asked of this agent over the link."""
-        verbs = Verbs(self.control, self.guard, NodeWork())
+        verbs = Verbs(self.control, self.guard, NodeWork(), self.authorities)
         for name, work in self.site.verbs():
             verbs.add(name, work, frozenset({Caller.PEER}))
         if self.config.database is not None:
@@ -221,6 +225,7 @@ class Agent:
                 if self._paired:
                     await self.server.start(address, self.config.peer.port)
                     group.create_task(self.client.run())
+                    group.create_task(self.authorities.run())
                 else:
                     self.board.lose_peer("it has not joined yet (shoestring invite)")
                 for observer in (
