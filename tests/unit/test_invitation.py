@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from shoestring.core.errors import PairingError
 from shoestring.peer.invitation import (
     LIFETIME_SECONDS,
+    SOURCES_MAX,
     JoinLine,
+    Tries,
     current,
     decode_line,
     encode_line,
@@ -68,11 +70,22 @@ def test_it_ends_after_fifteen_minutes_and_when_the_clock_jumps_back(tmp_path):
             redeem(token, path)
 
 
-def test_five_wrong_tokens_end_it(tmp_path):
-    path = tmp_path / "invitation.json"
+def test_wrong_tokens_shut_out_their_source_and_nobody_else(tmp_path):
+    path, tries = tmp_path / "invitation.json", Tries()
     token = open_invitation(path)
     for _ in range(5):
+        tries.check("192.0.2.66")
         with pytest.raises(PairingError, match="not the newest"):
             redeem(b"x" * 16, path)
-    with pytest.raises(PairingError):
-        redeem(token, path)
+        tries.wrong("192.0.2.66")
+    with pytest.raises(PairingError, match="may try no more"):
+        tries.check("192.0.2.66")
+    tries.check("192.0.2.12")
+    redeem(token, path)
+
+
+def test_many_sources_take_no_memory():
+    tries = Tries()
+    for number in range(10_000):
+        tries.wrong(f"source {number}")
+    assert len(tries._wrong) == SOURCES_MAX

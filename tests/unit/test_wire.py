@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import json
 import random
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shoestring.core.errors import PeerError
+from shoestring.core.site import Deployed, SiteReport
 from shoestring.peer.wire import (
+    HEADS_MAX,
+    LISTED_MAX,
     MESSAGE_MAX,
+    REPORT_MAX,
     AskMessage,
     ReportMessage,
     decode,
     encode,
     failure,
     success,
+    within,
 )
 from tests.unit.test_decide import PEER
 
@@ -83,3 +89,26 @@ def test_tens_of_thousands_of_random_messages():
             data = whole[: dice.randrange(len(whole))] + data
         with pytest.raises(PeerError):
             decode(data)
+
+
+@pytest.mark.parametrize("branches", [0, 20_000, 60_000])
+def test_a_flood_of_branches_does_not_make_a_message_that_ends_the_link(branches: int):
+    heads = {f"b{n}/{'x' * 60}": "0" * 40 for n in range(branches)} | {"live": "1" * 40}
+    site = SiteReport(heads=heads, deployed={"live": Deployed()}, drift=("y" * 200,) * branches)
+    sent = within(replace(PEER, site=site))
+    assert len(encode(ReportMessage("report", sent))) <= REPORT_MAX
+    assert sent.site is not None
+    assert sent.site.heads["live"] == "1" * 40
+    if branches:
+        assert sent.left_off == len(heads) - HEADS_MAX + branches - LISTED_MAX
+
+
+def test_a_node_before_this_one_reads_a_report_with_a_field_that_it_does_not_know():
+    data = json.loads(encode(ReportMessage("report", PEER)))
+    data["report"]["something"] = 1
+    assert decode(json.dumps(data)) == ReportMessage("report", PEER)
+
+
+def test_one_sentence_of_a_megabyte_goes_without_its_slice():
+    site = SiteReport(corrupt="x" * 2_000_000)
+    assert within(replace(PEER, site=site)).site is None

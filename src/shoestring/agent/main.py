@@ -38,6 +38,7 @@ from shoestring.peer.hairpin import Hairpin
 from shoestring.peer.identity import Identity
 from shoestring.peer.link import PeerClient, PeerServer
 from shoestring.peer.pipe import PipeClient, PipeServer
+from shoestring.peer.speaks import Speaks
 from shoestring.system import manifest, nft, places
 from shoestring.system.board import Board
 from shoestring.system.clock import boot_seconds, wall_seconds
@@ -65,11 +66,13 @@ class Agent:
         self.node = own_node(config, addresses)
         self.board = Board()
         self.identity = Identity()
+        self.identity.recover()
         self.journal = JournalWriter()
         interface = config.nodes[self.node].interface
         self.plumbing = Plumbing()
         self.actor = VipActor(config, self.node, self.netlink, self.plumbing)
-        self.hairpin = Hairpin(config, self.node, self.netlink)
+        self.speaks = Speaks(self.identity)
+        self.hairpin = Hairpin(config, self.node, self.netlink, self.speaks.newer)
         self.database = DatabasePart(config, self.node, self.board, self.netlink, self.hairpin)
         self.vips = VipObserver(config, self.node, self.netlink, self.board)
         self.segment = SegmentPart(config, self.node, self.netlink, self.board)
@@ -83,7 +86,9 @@ class Agent:
             for name, check in config.checks.items()
         ]
         pipe = PipeServer(places.UNISON_SOCKET)
-        self.server = PeerServer(self.identity, self._for_peer, {SHARED_PATH: pipe.serve})
+        self.server = PeerServer(
+            self.identity, self._for_peer, {SHARED_PATH: pipe.serve}, self.speaks.learned
+        )
         self.client = self._client()
         self.control = Control(config, self.node, self.loop, self.board, self._ask_peer)
         self.desk = DatabaseDesk(config, self.node, self.board, self.loop, self._ask_peer)
@@ -96,6 +101,7 @@ class Agent:
         self._peer_mark = _mark(self.identity.peer)
         self._seen: tuple[int, ...] = ()
         self._weight: tuple[object, ...] = ()
+        self._answering: asyncio.Future[None] | None = None
         self._written_at = 0.0
 
     def _client(self) -> PeerClient:
@@ -106,6 +112,7 @@ class Agent:
             self.config.peer.port,
             self._heard,
             self.board.lose_peer,
+            self.speaks.learned,
         )
 
     async def _act(self, action: Action) -> None:
@@ -254,13 +261,18 @@ class Agent:
     async def _open_hairpin(self) -> None:
         """Lend the two keys' common secret to the way by the gateway; without it, it stays shut."""
         try:
-            key = await asyncio.to_thread(self.identity.shared_secret)
+            keys = await asyncio.to_thread(self.identity.shared_secrets)
         except CommandError as error:
             LOG.warning("the peer cannot be asked by way of the gateway: %s", error)
             return
-        await self.hairpin.open(key, self._peer_goes_on_alone)
+        await self.hairpin.open(keys, self._peer_goes_on_alone, self.database.closed_epoch)
 
-    def _peer_goes_on_alone(self) -> None:
+    def _peer_goes_on_alone(self, epoch: int) -> None:
+        """Have the loop answer a claim; one of an epoch that is over is told so, and no more."""
+        if epoch < self.board.database_state.epoch:
+            answer = self.hairpin.answer_claim(self.board.database_state.epoch)
+            self._answering = asyncio.ensure_future(answer)
+            return
         self.board.claimed_at = boot_seconds()
         self.board.nudge()
 

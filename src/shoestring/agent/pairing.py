@@ -13,15 +13,17 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from shoestring import __version__
 from shoestring.config.load import read_text
 from shoestring.core.errors import ConfigError, PairingError
+from shoestring.peer.door import Bounds, Door, source_of
 from shoestring.peer.identity import CERTIFICATE_MAX, Identity
-from shoestring.peer.invitation import current, redeem
+from shoestring.peer.invitation import Invitation, Tries, current, redeem
 
 LOOK_SECONDS = 0.5
 BODY_MAX = 16 * 1024
+BOUNDS = Bounds(source=4, total=32, seconds=10.0)
 
 
 class JoinWord(BaseModel):
-    """What the joining server says."""
+    """What the joining server sends."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
     token: Annotated[str, Field(max_length=64)]
@@ -37,12 +39,18 @@ class Pairing:
         self._address = address
         self._port = port
         self._runner: web.AppRunner | None = None
+        self._door: Door | None = None
+        self._tries = Tries()
+        self._invitation: Invitation | None = None
 
     async def run(self) -> None:
         """Look for an invitation each second, until cancelled."""
         try:
             while True:
-                invited = current() is not None
+                found = current()
+                invited = found is not None
+                if found != self._invitation:
+                    self._invitation, self._tries = found, Tries()
                 if invited and self._runner is None:
                     await self._open()
                 elif not invited and self._runner is not None:
@@ -59,22 +67,25 @@ class Pairing:
         app.router.add_post("/join", self._join)
         runner = web.AppRunner(app, access_log=None)
         await runner.setup()
+        assert runner.server is not None
+        door = Door(runner.server, context, BOUNDS)
         try:
-            await web.TCPSite(runner, self._address, self._port, ssl_context=context).start()
+            door.open(self._address, self._port)
         except OSError:
             await runner.cleanup()
             return
-        self._runner = runner
+        self._runner, self._door = runner, door
 
     async def _close(self) -> None:
-        if self._runner is not None:
+        if self._door is not None and self._runner is not None:
+            self._door.close()
             await self._runner.cleanup()
-            self._runner = None
+            self._runner = self._door = None
 
     async def _join(self, request: web.Request) -> web.Response:
         try:
             word = JoinWord.model_validate(await request.json())
-            redeem(base64.b64decode(word.token, validate=True))
+            self._redeem(word, source_of(request.remote or "::"))
             self._identity.trust(word.certificate)
             answer = {"pair_toml": read_text(), "version": __version__}
         except (ValidationError, ValueError):
@@ -83,3 +94,11 @@ class Pairing:
             said = {"error": error.message, "hint": error.hint}
             return web.json_response(said, status=403)
         return web.json_response(answer)
+
+    def _redeem(self, word: JoinWord, source: str) -> None:
+        self._tries.check(source)
+        try:
+            redeem(base64.b64decode(word.token, validate=True))
+        except PairingError:
+            self._tries.wrong(source)
+            raise

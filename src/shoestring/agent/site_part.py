@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Mapping
+from itertools import islice
 from typing import Annotated
 
 from aiohttp import web
@@ -19,6 +20,7 @@ from shoestring.core.errors import EngineError, UsageError
 from shoestring.core.event import Event
 from shoestring.core.seen import Seen, Unseen
 from shoestring.core.site import SiteReport, SiteSeen
+from shoestring.site.policy import is_branch_name, is_commit
 from shoestring.system.board import Board
 from shoestring.system.clock import boot_seconds
 from shoestring.system.places import SITE_SOCKET
@@ -26,6 +28,7 @@ from shoestring.system.places import SITE_SOCKET
 LOOK_SECONDS = 2.0
 ANSWER_SECONDS = 600.0
 SEEN_ANSWER_SECONDS = 10.0
+HEADS_MAX = 1000
 _SEEN: TypeAdapter[SiteSeen] = TypeAdapter(SiteSeen)
 
 
@@ -73,7 +76,7 @@ class SitePart:
     async def _look(self) -> None:
         peer = self._board.peer
         theirs = peer.value.site if isinstance(peer, Seen) else None
-        heads = dict(theirs.heads) if theirs is not None else {}
+        heads = _bounded(theirs.heads) if theirs is not None else {}
         before = self._board.site
         try:
             said = await self._program.ask("/seen", {"peer_heads": heads}, SEEN_ANSWER_SECONDS)
@@ -115,6 +118,12 @@ class SitePart:
         self._loop.tell(event)
         self._look_now.set()
         return web.json_response({"told": True})
+
+
+def _bounded(heads: Mapping[str, str]) -> dict[str, str]:
+    """Return the other node's branches as the site's program takes them; no name stops it."""
+    plain = (b for b, commit in heads.items() if is_branch_name(b) and is_commit(commit))
+    return {branch: heads[branch] for branch in islice(plain, HEADS_MAX)}
 
 
 def _weighs(seen: Seen[SiteSeen] | Unseen) -> object:

@@ -16,7 +16,7 @@ def command(as_json: bool) -> None:
     if as_json:
         print_json({"join": word})
         return
-    click.echo("paste this line on the other server, as root, within 15 minutes:\n")
-    click.echo(f"shoestring join {word}")
+    click.echo("on the other server, as root, within 15 minutes: shoestring join, and paste\n")
+    click.echo(word)
     for line in firewall_hints():
         click.echo(f"\nthe firewall here drops the other node's agent; first run:  {line}")

@@ -27,6 +27,7 @@ VERBS = {
     "join": "shoestring.cli.join",
     "plan": "shoestring.cli.plan",
     "apply": "shoestring.cli.apply",
+    "consent": "shoestring.cli.consent",
     "database": "shoestring.cli.database",
     "site": "shoestring.cli.site",
     "guard": "shoestring.cli.guard",

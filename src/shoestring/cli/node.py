@@ -38,10 +38,12 @@ def command(verb: str) -> None:
 
 def _do(verb: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
     if verb == "plan":
-        plan: Mapping[str, Any] = PLAN.dump_python(plan_node(str(body["pair_toml"])), mode="json")
+        plan: Mapping[str, Any] = PLAN.dump_python(
+            plan_node(str(body["pair_toml"]), by_peer=True), mode="json"
+        )
         return plan
     if verb == "apply":
-        return apply_node(str(body["pair_toml"]), str(body["digest"]))
+        return apply_node(str(body["pair_toml"]), str(body["digest"]), by_peer=True)
     if verb == "examine":
         config = load(in_force())
         facts = examine(config, own_node(config, once(Netlink.addresses)))

@@ -223,7 +223,11 @@ class CommandCheck(Check):
         description='"exit": 0 is healthy. "nagios": 0 healthy, 1 healthy with a warning, '
         "2 failing, 3 could not look.",
     )
-    user: UserName = Field(default="nobody", description="The account that it runs as.")
+    user: UserName = Field(
+        default="nobody",
+        description="The account that it runs as. Another one than nobody "
+        "needs the consent of root on each node: shoestring consent, or an apply typed there.",
+    )
     interval_seconds: Seconds = Field(default=2.0, description="Time between two runs.")
     timeout_seconds: Seconds = Field(default=5.0, description="It is killed after this time.")
     weight: int = Field(default=50, ge=0, le=200, description="Taken off while failing.")

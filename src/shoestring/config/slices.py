@@ -60,8 +60,9 @@ class Database(Table):
         default=10,
         ge=10,
         le=120,
-        description="How long a commit waits for the other node before MariaDB gives up and goes "
-        "on alone. Fencing and promotion have to be over by then, so 10 is the least.",
+        description="How long a node counts as in sync with a writer that has fallen silent, plus "
+        "2 s: after that it does not take over by itself. (A commit waits for the other node until "
+        "the agent decides that the writer goes on alone, about 3 s.)",
     )
     move_wait_seconds: float = Field(
         default=3,
@@ -140,6 +141,28 @@ class Site(Table):
     push_size_max_mb: float = Field(
         default=500, gt=0, le=4000, description="A larger push is refused while it arrives."
     )
+    total_size_max_mb: float = Field(
+        default=2000,
+        gt=0,
+        le=100_000,
+        description="A site whose files together are larger is refused, however small the push.",
+    )
+    repository_size_max_mb: float = Field(
+        default=5000,
+        gt=0,
+        le=100_000,
+        description="With more objects than this in the repository, pushes are refused. Objects "
+        "that no branch needs are removed before that.",
+    )
+    branches_max: int = Field(
+        default=200,
+        ge=4,
+        le=500,
+        description="A push of one more branch is refused; developers delete their own ones.",
+    )
+    depth_max: int = Field(
+        default=40, ge=2, le=200, description="A path of more folders inside each other is refused."
+    )
     require_signed: bool = Field(
         default=False,
         description="Refuse pushes that are not signed (git push --signed) with the ssh key of "
@@ -147,6 +170,42 @@ class Site(Table):
     )
     drift_interval_seconds: float = Field(
         default=60, ge=5, le=86400, description="How often releases are compared with git."
+    )
+    php_timeout_seconds: int = Field(
+        default=120, ge=5, le=3600, description="A page of PHP that takes longer is ended."
+    )
+    php_memory_max_mb: int = Field(
+        default=1024,
+        ge=64,
+        le=1_000_000,
+        description="Memory of one generation of PHP, all its processes together.",
+    )
+    apache_memory_max_mb: int = Field(
+        default=1024, ge=64, le=1_000_000, description="Memory of one generation of Apache."
+    )
+    program_memory_max_mb: int = Field(
+        default=2048,
+        ge=256,
+        le=1_000_000,
+        description="Memory of the site's own program, git and the vetting of pushes included.",
+    )
+    trial_seconds: float = Field(
+        default=20, ge=5, le=120, description="A trial boot that takes longer is ended and fails."
+    )
+    trial_memory_max_mb: int = Field(
+        default=512, ge=32, le=100_000, description="Memory of a trial boot."
+    )
+    shared_files_max: int = Field(
+        default=2_000_000,
+        ge=1000,
+        le=50_000_000,
+        description="More files in the shared folders are not counted; Unison carries them.",
+    )
+    shared_depth_max: int = Field(
+        default=64,
+        ge=4,
+        le=1000,
+        description="Folders nested deeper in a shared folder are not counted, and said so.",
     )
 
 

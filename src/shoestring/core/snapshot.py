@@ -86,7 +86,10 @@ class CheckReport:
 
 @dataclass(frozen=True, slots=True)
 class NodeReport:
-    """One node's own judgement: what its peer decides by, and what status shows."""
+    """One node's own judgement: what its peer decides by, and what status shows.
+
+    left_off: how many entries of lists the peer did not get, because the report was too large.
+    """
 
     node: str
     version: str
@@ -107,6 +110,7 @@ class NodeReport:
     database: DatabaseReport | None = None
     site: SiteReport | None = None
     guard: GuardReport | None = None
+    left_off: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,18 +151,29 @@ Request = MoveRequest | MaintenanceRequest | PromoteRequest | RejoinRequest
 
 @dataclass(frozen=True, slots=True)
 class Silence:
-    """Who answers, when the peer is silent: on the segment (ARP), or itself by the gateway."""
+    """Who answers, when the peer is silent: on the segment (ARP), or itself by the gateway.
+
+    gateway: the gateway answered just before the others were asked and just after, so that their
+    silence is not this node's own. closed_epoch: by the gateway, the peer answered that it answers
+    no commit any more in the epochs up to this one; 0 if it did not.
+    """
 
     somebody_answers: bool = False
     peer_answers_by_gateway: bool = False
+    gateway: bool = False
+    closed_epoch: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class ClaimSeen:
-    """What became of a claim to go on alone: answered by the silent peer or not, in which epoch."""
+    """What became of a claim to go on alone: answered by the silent peer or not, in which epoch.
+
+    gateway: the gateway answered while it was made; without it nobody can have heard the claim.
+    """
 
     answered: bool = False
     epoch: int = 0
+    gateway: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -89,8 +89,11 @@ class HealthLooker:
     def _probe(self) -> str:
         """Write the heartbeat row; two failures in a row count, and being full of guests never.
 
-        A commit that waits for the other node is no fault either: semi-sync bounds it.
+        A commit that waits for the other node is no fault either: the agent decides how long. No
+        probe is added to those that wait, or each would keep one more connection.
         """
+        if self._is_waiting():
+            return ""
         try:
             self._sql.do(_HEARTBEAT, (PROBE_SECONDS, 1, f"{wall_seconds():.3f}"))
         except SqlError as error:
@@ -130,7 +133,7 @@ class HealthLooker:
         accounts = [str(row["account"]) for row in sql.rows(_BYPASS)]
         self._deep["bypass"] = tuple(a for a in accounts if not a.startswith(_OURS))[:LISTED_MAX]
         self._deep["unsafe"] = unsafe_tables(sql)[:LISTED_MAX]
-        self._deep["settings"] = differing_settings(sql, self._settings)
+        self._deep["settings"] = differing_settings(sql)
         self._version = str(sql.value("SELECT VERSION()"))
         self._grants = lacking_grant(sql, self._peers)
         self._data = Path(str(sql.value("SELECT @@global.datadir")))
@@ -163,13 +166,13 @@ def unsafe_tables(sql: Mariadb) -> tuple[str, ...]:
     return tuple(found)
 
 
-def differing_settings(sql: Mariadb, settings: Database) -> tuple[str, ...]:
+def differing_settings(sql: Mariadb) -> tuple[str, ...]:
     """Return variables which are not as rendered, each with both values."""
     rows = sql.rows("SHOW GLOBAL VARIABLES")
     now: Mapping[str, str] = {row["Variable_name"]: str(row["Value"]) for row in rows}
     return tuple(
         f"{name} = {now.get(name)}, not {value}"
-        for name, value in fixed_settings(settings).items()
+        for name, value in fixed_settings().items()
         if now.get(name, "").lower() not in _spellings(value)
     )
 

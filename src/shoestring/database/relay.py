@@ -74,7 +74,7 @@ def _replay(sql: Mariadb, row: Row) -> None:
         return
     argv = ["mariadb-binlog", "--skip-gtid-strict-mode"]
     argv += [f"--start-position={applied}"] if applied else []
-    pipe([*argv, *files], ["mariadb", "--batch"], timeout_seconds=REPLAY_SECONDS)
+    pipe([*argv, *files], ["mariadb", "--batch", "--binary-mode"], timeout_seconds=REPLAY_SECONDS)
 
 
 def relay_files(folder: Path) -> list[str]:

@@ -27,6 +27,11 @@ Method = Literal["dump", "backup"]
 DUMP_BYTES_MAX = 2 * 1024**3
 OWN_ACCOUNTS = ("root", "mysql", "mariadb.sys", "shoestring_replication", "debian-sys-maint", "")
 PREPARE_SECONDS = 7200.0
+# What the other node has sent is unpacked and read by a user that can write nothing else.
+AS_MYSQL = (
+    *("setpriv", "--reuid=mysql", "--regid=mysql", "--init-groups", "--no-new-privs"),
+    "--",
+)
 INFO_FILES = ("mariadb_backup_binlog_info", "xtrabackup_binlog_info")
 _FAST = ("innodb_flush_log_at_trx_commit", "sync_binlog")
 
@@ -134,7 +139,8 @@ def load(sql: Mariadb, frames: Iterator[bytes]) -> None:
     try:
         _feed(
             [
-                *("mariadb", "--batch"),
+                # Without --binary-mode the client runs what the text names after \! or system.
+                *("mariadb", "--batch", "--binary-mode"),
                 "--init-command=SET SESSION sql_log_bin=0, unique_checks=0, foreign_key_checks=0",
             ],
             frames,
@@ -146,8 +152,9 @@ def load(sql: Mariadb, frames: Iterator[bytes]) -> None:
 
 def unpack(data: Path, frames: Iterator[bytes]) -> str:
     """Unpack and prepare mariadb-backup's stream; return the GTID at which it was made."""
-    _feed(["mbstream", "--extract", f"--directory={data}"], frames)
-    run(["mariadb-backup", "--prepare", f"--target-dir={data}"], timeout_seconds=PREPARE_SECONDS)
+    _feed([*AS_MYSQL, "mbstream", "--extract", f"--directory={data}"], frames)
+    prepare = [*AS_MYSQL, "mariadb-backup", "--prepare", f"--target-dir={data}"]
+    run(prepare, timeout_seconds=PREPARE_SECONDS)
     position = next(p for name in INFO_FILES if (p := _info(data / name)))
     run(["chown", "--recursive", "mysql:mysql", str(data)], timeout_seconds=600)
     systemctl("start", DEBIAN.mariadb_unit)

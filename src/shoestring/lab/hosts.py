@@ -82,6 +82,8 @@ class Host:
             *("--directory", str(self.place.root(self.node)), "--resolv-conf=off"),
             *(f"--machine={self.place.machine(self.node)}", "--console=pipe"),
             f"--network-bridge={self.place.bridge}",
+            # What a real machine lets root do and a container does not: take over a listener.
+            "--system-call-filter=pidfd_getfd",
         ]
 
     @property
@@ -94,6 +96,10 @@ class Host:
         """Keep hosts out of each other's slices, or systemctl kill meets both."""
         self._cgroup.mkdir(exist_ok=True)
         (self._cgroup / "cgroup.procs").write_text("0")
+
+    def freeze(self, *, on: bool) -> None:
+        """Have the whole machine stand still, as a paused virtual machine does, or go on."""
+        (self._cgroup / "cgroup.freeze").write_text(str(int(on)))
 
     def supervisor(self) -> int | None:
         """Return the process id of this host's systemd-nspawn."""

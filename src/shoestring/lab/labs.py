@@ -109,7 +109,7 @@ class Lab:
     @staticmethod
     def _join(host: Host, line: str) -> None:
         """Join as soon as the inviting agent has opened its port."""
-        said = host.run(["shoestring", "join", line], check=False)
+        said = host.run(["shoestring", "join", "-"], check=False, stdin=f"{line}\n")
         if said.code != 0:
             raise LabError(f"join failed: {said.err.strip()}")
 

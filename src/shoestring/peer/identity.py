@@ -8,15 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from shoestring.core.errors import PairingError
-from shoestring.system.files import read_bounded, write_atomic
+from shoestring.peer.pinned import PinnedContext
+from shoestring.system.files import read_bounded, sync_directory, write_atomic
 from shoestring.system.run import run, run_for_bytes
 
 IDENTITY = Path("/var/lib/shoestring/identity")
 CERTIFICATE_MAX = 8192
-
-# X509_V_FLAG_NO_CHECK_TIME: a pinned certificate is believed because it is pinned. A node whose
-# clock has jumped must still be able to talk to its peer.
-NO_CHECK_TIME = 0x200000
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +38,21 @@ class Identity:
         return self.folder / "peer.pem"
 
     @property
+    def peer_next(self) -> Path:
+        """Return the path of the certificate that the peer has announced as its next one."""
+        return self.folder / "peer-next.pem"
+
+    @property
+    def next_key(self) -> Path:
+        """Return the path of the key that this node is about to use."""
+        return self.folder / "next-key.pem"
+
+    @property
+    def next_certificate(self) -> Path:
+        """Return the path of the certificate of that key."""
+        return self.folder / "next-certificate.pem"
+
+    @property
     def is_made(self) -> bool:
         """Tell whether this node has a key."""
         return self.key.exists() and self.certificate.exists()
@@ -55,16 +67,50 @@ class Identity:
         if self.is_made:
             return
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        made = run(
-            [
-                *("openssl", "req", "-x509", "-newkey", "ec"),
-                *("-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "36500"),
-                *("-subj", f"/CN=shoestring-{node}", "-keyout", "-", "-out", "-"),
-            ]
-        ).out
-        split = made.index("-----BEGIN CERTIFICATE-----")
-        write_atomic(self.key, made[:split], mode=0o600)
-        write_atomic(self.certificate, made[split:], mode=0o644)
+        _new_pair(node, self.key, self.certificate)
+
+    def prepare(self, node: str) -> str:
+        """Make this node's next key, unless there is one; return its certificate.
+
+        The steps of a renewal, each durable, in an order that a crash between any two cannot turn
+        into a node that its peer does not believe: prepare; the peer believes; switch; settle.
+        """
+        if not (self.next_key.exists() and self.next_certificate.exists()):
+            _new_pair(node, self.next_key, self.next_certificate)
+        return self.next_certificate.read_text()
+
+    def believe(self, pem: str) -> None:
+        """Believe the certificate that the peer announces, beside its present one."""
+        if fingerprint(pem) != fingerprint(self.peer.read_text()):
+            write_atomic(self.peer_next, pem, mode=0o600)
+
+    def switch(self) -> None:
+        """Use the next key from now on; only once the peer has said that it believes it."""
+        if self.next_key.exists() and self.next_certificate.exists():
+            self.next_key.rename(self.key)
+            sync_directory(self.folder)
+        self.recover()
+
+    def recover(self) -> None:
+        """End a switch that a crash has cut in two: the key is in its place, its certificate not.
+
+        A key without certificate is a `prepare` that did not end, and is made again.
+        """
+        if self.next_certificate.exists() and not self.next_key.exists():
+            self.next_certificate.rename(self.certificate)
+            sync_directory(self.folder)
+
+    def settle(self, used: bytes) -> bool:
+        """Forget the peer's old certificate once it was seen to use the announced one.
+
+        used: SHA-256 of what it has shown. Returns whether anything has changed.
+        """
+        text = read_bounded(self.peer_next, CERTIFICATE_MAX)
+        if text is None or fingerprint(text) != used:
+            return False
+        self.peer_next.rename(self.peer)
+        sync_directory(self.folder)
+        return True
 
     def own_pem(self) -> str:
         """Return this node's certificate; raises PairingError."""
@@ -76,6 +122,7 @@ class Identity:
     def trust(self, pem: str) -> None:
         """Believe this certificate from now on; raises PairingError if it is none."""
         checked_certificate(pem)
+        self.peer_next.unlink(missing_ok=True)
         write_atomic(self.peer, pem, mode=0o600)
 
     def fingerprint(self) -> bytes:
@@ -88,28 +135,44 @@ class Identity:
         The x coordinate of the Diffie-Hellman point of the two pinned keys (openssl-pkeyutl(1),
         -derive), hashed. Raises CommandError.
         """
-        there = run(["openssl", "x509", "-in", str(self.peer), "-noout", "-pubkey"]).out
-        argv = ["openssl", "pkeyutl", "-derive", "-inkey", str(self.key)]
-        point = run_for_bytes([*argv, "-peerkey", "/dev/stdin"], stdin=there.encode())
-        return hashlib.sha256(b"shoestring by gateway" + point).digest()
+        return _secret(self.key, self.peer)
 
-    def server_context(self) -> ssl.SSLContext:
+    def shared_secrets(self) -> list[bytes]:
+        """Return that secret of each key and certificate that may be in use; raises CommandError.
+
+        More than one while identities are renewed: at every step both nodes have one in common.
+        """
+        keys = [path for path in (self.key, self.next_key) if path.exists()]
+        peers = [path for path in (self.peer, self.peer_next) if path.exists()]
+        return [_secret(key, peer) for key in keys for peer in peers]
+
+    def server_context(self) -> PinnedContext:
         """Return the TLS settings that answer the peer and nobody else."""
         return self._pinned(ssl.PROTOCOL_TLS_SERVER)
 
-    def client_context(self) -> ssl.SSLContext:
+    def client_context(self) -> PinnedContext:
         """Return the TLS settings that talk to the peer and to nobody else."""
         return self._pinned(ssl.PROTOCOL_TLS_CLIENT)
 
-    def _pinned(self, protocol: int) -> ssl.SSLContext:
-        context = ssl.SSLContext(protocol)
-        context.minimum_version = ssl.TLSVersion.TLSv1_3
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_REQUIRED
-        context.verify_flags |= NO_CHECK_TIME
-        context.load_cert_chain(self.certificate, self.key)
-        context.load_verify_locations(self.peer)
+    def believed(self) -> frozenset[bytes]:
+        """Return SHA-256 of each certificate that is believed to be the peer's own."""
+        texts = (read_bounded(path, CERTIFICATE_MAX) for path in (self.peer, self.peer_next))
+        return frozenset(fingerprint(text) for text in texts if text is not None)
+
+    def _pinned(self, protocol: int) -> PinnedContext:
+        context = PinnedContext.of(protocol, self.certificate, self.key, self.believed)
+        self.show_and_believe(context)
         return context
+
+    def show_and_believe(self, context: PinnedContext) -> None:
+        """Have a context show this node's present certificate, and know the peer's present ones.
+
+        A context cannot forget an authority; that is why it compares the leaf.
+        """
+        context.load_cert_chain(self.certificate, self.key)
+        for path in (self.peer, self.peer_next):
+            if path.exists():
+                context.load_verify_locations(path)
 
 
 def checked_certificate(pem: str) -> bytes:
@@ -125,3 +188,25 @@ def checked_certificate(pem: str) -> bytes:
 def fingerprint(pem: str) -> bytes:
     """Return SHA-256 of a PEM certificate's DER form; raises PairingError."""
     return hashlib.sha256(checked_certificate(pem)).digest()
+
+
+def _secret(key: Path, peer: Path) -> bytes:
+    theirs = run(["openssl", "x509", "-in", str(peer), "-noout", "-pubkey"]).out
+    argv = ["openssl", "pkeyutl", "-derive", "-inkey", str(key)]
+    point = run_for_bytes([*argv, "-peerkey", "/dev/stdin"], stdin=theirs.encode())
+    return hashlib.sha256(b"shoestring by gateway" + point).digest()
+
+
+def _new_pair(node: str, key: Path, certificate: Path) -> None:
+    """Make a key and its certificate, which is no authority over others; the key is put first."""
+    made = run(
+        [
+            *("openssl", "req", "-x509", "-newkey", "ec"),
+            *("-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "36500"),
+            *("-addext", "basicConstraints=critical,CA:FALSE"),
+            *("-subj", f"/CN=shoestring-{node}", "-keyout", "-", "-out", "-"),
+        ]
+    ).out
+    split = made.index("-----BEGIN CERTIFICATE-----")
+    write_atomic(key, made[:split], mode=0o600)
+    write_atomic(certificate, made[split:], mode=0o644)

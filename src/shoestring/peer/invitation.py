@@ -1,8 +1,8 @@
 """Pairing: one line, pasted on the second server; it works once and for 15 minutes.
 
 The line holds where the first server listens, a token, and the fingerprint of its certificate; so
-the second knows whom it talks to before it says anything, and the first knows that whoever comes
-was given the line.
+the second knows which server it talks to before it sends anything, and the first knows that the
+server which comes was given the line.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from shoestring.system.files import read_bounded, write_atomic
 INVITATION = Path("/var/lib/shoestring/invitation.json")
 LIFETIME_SECONDS = 15 * 60
 TRIES_MAX = 5
+SOURCES_MAX = 256
 _FORM = 1
 _HEAD = struct.Struct("!BBH")
 _TOKEN = 16
@@ -77,7 +78,6 @@ class Invitation:
 
     token_hash: str
     until: float
-    tries: int = 0
 
 
 def open_invitation(path: Path = INVITATION) -> bytes:
@@ -95,15 +95,40 @@ def current(path: Path = INVITATION) -> Invitation | None:
         return None
     try:
         data = json.loads(text)
-        invitation = Invitation(str(data["token_hash"]), float(data["until"]), int(data["tries"]))
+        invitation = Invitation(str(data["token_hash"]), float(data["until"]))
     except (ValueError, KeyError, TypeError):
         path.unlink(missing_ok=True)
         return None
     age_left = invitation.until - wall_seconds()
-    if not 0 < age_left <= LIFETIME_SECONDS or invitation.tries >= TRIES_MAX:
+    if not 0 < age_left <= LIFETIME_SECONDS:
         path.unlink(missing_ok=True)
         return None
     return invitation
+
+
+class Tries:
+    """Counts wrong tokens by source.
+
+    A token has 128 bits, so nobody guesses it; and nobody can end an invitation by guessing
+    wrongly: five wrong tokens shut out the source that they came from, for this invitation.
+    """
+
+    def __init__(self) -> None:
+        self._wrong: dict[str, int] = {}
+
+    def check(self, source: str) -> None:
+        """Raise PairingError where this source has tried too often."""
+        if self._wrong.get(source, 0) >= TRIES_MAX:
+            raise PairingError(
+                f"{source} has sent {TRIES_MAX} wrong join lines: it may try no more",
+                hint="run shoestring invite on the first server again",
+            )
+
+    def wrong(self, source: str) -> None:
+        """Note a wrong token; of more sources than are kept, the oldest is forgotten."""
+        self._wrong[source] = self._wrong.pop(source, 0) + 1
+        while len(self._wrong) > SOURCES_MAX:
+            del self._wrong[next(iter(self._wrong))]
 
 
 def redeem(token: bytes, path: Path = INVITATION) -> None:
@@ -115,7 +140,6 @@ def redeem(token: bytes, path: Path = INVITATION) -> None:
             hint="run shoestring invite on the first server again",
         )
     if not hmac.compare_digest(hashlib.sha256(token).hexdigest(), invitation.token_hash):
-        _save(Invitation(invitation.token_hash, invitation.until, invitation.tries + 1), path)
         raise PairingError(
             "this join line is not the newest one",
             hint="use the line that shoestring invite printed last",
@@ -125,9 +149,5 @@ def redeem(token: bytes, path: Path = INVITATION) -> None:
 
 def _save(invitation: Invitation, path: Path) -> None:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    data = {
-        "token_hash": invitation.token_hash,
-        "until": invitation.until,
-        "tries": invitation.tries,
-    }
+    data = {"token_hash": invitation.token_hash, "until": invitation.until}
     write_atomic(path, json.dumps(data) + "\n", mode=0o600)

@@ -16,7 +16,9 @@ from aiohttp import web
 
 from shoestring.core.errors import PeerError, ShoestringError
 from shoestring.core.snapshot import NodeReport
+from shoestring.peer.door import Door
 from shoestring.peer.identity import Identity
+from shoestring.peer.speaks import HEADER, OWN
 from shoestring.peer.wire import (
     MESSAGE_MAX,
     AnswerMessage,
@@ -26,10 +28,10 @@ from shoestring.peer.wire import (
     encode,
     failure,
     success,
+    within,
 )
 
 PATH = "/v1/link"
-HANDSHAKE_SECONDS = 3.0
 DIAL_SECONDS = 1.0
 DIAL_AGAIN_SECONDS = 0.25
 SILENCE_SECONDS = 2.0
@@ -37,6 +39,7 @@ SEND_SECONDS = 1.0
 LISTENERS_MAX = 4
 ASKS_MAX = 8
 
+Learned = Callable[[str | None], None]
 Handler = Callable[[str, Mapping[str, object]], Awaitable[Mapping[str, object]]]
 
 
@@ -48,12 +51,15 @@ class PeerServer:
         identity: Identity,
         handler: Handler,
         pipes: Mapping[str, Callable[[web.Request], Awaitable[web.StreamResponse]]],
+        learned: Learned = lambda _header: None,
     ) -> None:
+        """learned: called with what the peer says it speaks (speaks.py)."""
         self._identity = identity
+        self._learned = learned
         self._handler = handler
         self._listeners: dict[web.WebSocketResponse, asyncio.Event] = {}
         self._report: bytes = b""
-        self._server: asyncio.Server | None = None
+        self._door: Door | None = None
         self._asks: set[asyncio.Task[None]] = set()
         app = web.Application()
         app.router.add_get(PATH, self._serve)
@@ -70,24 +76,19 @@ class PeerServer:
         """Listen; raises OSError."""
         await self._runner.setup()
         assert self._runner.server is not None
-        self._server = await asyncio.get_running_loop().create_server(
-            self._runner.server,
-            address,
-            port,
-            ssl=self._identity.server_context(),
-            ssl_handshake_timeout=HANDSHAKE_SECONDS,
-            backlog=16,
-        )
+        self._context = self._identity.server_context()
+        self._door = Door(self._runner.server, self._context)
+        self._door.open(address, port)
 
     async def stop(self) -> None:
         """Stop listening."""
-        if self._server is not None:
-            self._server.close()
+        if self._door is not None:
+            self._door.close()
         await self._runner.cleanup()
 
     def publish(self, report: NodeReport) -> None:
         """Give every listener this report; one who is slow gets the newest alone."""
-        self._report = encode(ReportMessage("report", report))
+        self._report = encode(ReportMessage("report", within(report)))
         for ready in self._listeners.values():
             ready.set()
 
@@ -95,7 +96,9 @@ class PeerServer:
         if len(self._listeners) >= LISTENERS_MAX:
             raise web.HTTPServiceUnavailable
         socket = web.WebSocketResponse(max_msg_size=MESSAGE_MAX, compress=False)
+        socket.headers[HEADER] = OWN
         await socket.prepare(request)
+        self._learned(request.headers.get(HEADER))
         ready = asyncio.Event()
         ready.set()
         self._listeners[socket] = ready
@@ -127,8 +130,6 @@ class PeerServer:
         message = decode(data)
         if not isinstance(message, AskMessage):
             raise PeerError("the peer sent an answer to nothing")
-        if len(self._asks) >= ASKS_MAX:
-            raise PeerError("the peer asks too much at once")
         task = asyncio.create_task(self._answer(socket, message))
         self._asks.add(task)
         task.add_done_callback(self._asks.discard)
@@ -138,8 +139,11 @@ class PeerServer:
             answer = success(ask.id, await self._handler(ask.verb, ask.body))
         except ShoestringError as error:
             answer = failure(ask.id, f"{error.message} {error.hint}".strip())
+        data = encode(answer)
+        if len(data) > MESSAGE_MAX:
+            data = encode(failure(ask.id, f"the answer to {ask.verb} is {len(data)} bytes long"))
         with contextlib.suppress(ConnectionError):
-            await socket.send_bytes(encode(answer))
+            await socket.send_bytes(data)
 
 
 class PeerClient:
@@ -152,8 +156,10 @@ class PeerClient:
         port: int,
         heard: Callable[[NodeReport], None],
         lost: Callable[[str], None],
+        learned: Learned = lambda _header: None,
     ) -> None:
         self._identity = identity
+        self._learned = learned
         host = f"[{address}]" if ipaddress.ip_address(address).version == 6 else address
         self._url = f"https://{host}:{port}{PATH}"
         self._heard = heard
@@ -178,7 +184,11 @@ class PeerClient:
 
     async def _listen(self, session: aiohttp.ClientSession) -> None:
         async with asyncio.timeout(DIAL_SECONDS):
-            socket = await session.ws_connect(self._url, max_msg_size=MESSAGE_MAX)
+            socket = await session.ws_connect(
+                self._url, max_msg_size=MESSAGE_MAX, headers={HEADER: OWN}
+            )
+        # aiohttp keeps the response private; it is the only place of the server's headers.
+        self._learned(socket._response.headers.get(HEADER))
         async with socket:
             self._socket = socket
             while True:
@@ -214,10 +224,15 @@ class PeerClient:
             )
         self._next += 1
         identity = self._next
+        data = encode(AskMessage("ask", identity, verb, dict(body)))
+        if len(data) > MESSAGE_MAX:
+            raise PeerError(
+                f"the question to {verb} is {len(data)} bytes: {MESSAGE_MAX} may be sent"
+            )
         future: asyncio.Future[AnswerMessage] = asyncio.get_running_loop().create_future()
         self._waiting[identity] = future
         try:
-            await self._socket.send_bytes(encode(AskMessage("ask", identity, verb, dict(body))))
+            await self._socket.send_bytes(data)
             async with asyncio.timeout(timeout_seconds):
                 answer = await future
         except TimeoutError as error:

@@ -10,6 +10,7 @@ Every message is one JSON object of at most MESSAGE_MAX bytes:
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
@@ -19,11 +20,16 @@ from shoestring.core.errors import PeerError
 from shoestring.core.snapshot import NodeReport
 
 MESSAGE_MAX = 4 * 1024 * 1024
+REPORT_MAX = 512 * 1024
+HEADS_MAX = 500
+LISTED_MAX = 100
 
 _STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
+# A node of a later version reports more; while one node is upgraded the link must hold.
+_OPEN = ConfigDict(extra="ignore", allow_inf_nan=False)
 
 
-@dataclass(frozen=True, slots=True, config=_STRICT)
+@dataclass(frozen=True, slots=True, config=_OPEN)
 class ReportMessage:
     """A node's report of itself."""
 
@@ -57,8 +63,12 @@ _MESSAGE: TypeAdapter[Message] = TypeAdapter(Annotated[Message, Field(discrimina
 
 
 def encode(message: Message) -> bytes:
-    """Return a message's bytes."""
-    return _MESSAGE.dump_json(message)
+    """Return a message's bytes.
+
+    Of a report without what is as by default: a node of an earlier version refuses fields that it
+    does not know, and must not be sent them before they say anything.
+    """
+    return _MESSAGE.dump_json(message, exclude_defaults=isinstance(message, ReportMessage))
 
 
 def decode(data: bytes | str) -> Message:
@@ -79,3 +89,31 @@ def failure(identity: int, sentence: str) -> AnswerMessage:
 def success(identity: int, body: Mapping[str, object]) -> AnswerMessage:
     """Return the answer that says yes."""
     return AnswerMessage("answer", identity, ok=True, body=dict(body))
+
+
+def within(report: NodeReport, size_max: int = REPORT_MAX) -> NodeReport:
+    """Return a report that can be sent: where it is too large, lists are cut, and counted.
+
+    What a report is made of (branches, files, sentences) comes from developers and visitors, and
+    their number must not end the link. A report that is still too large goes without the slices'.
+    """
+    if len(encode(ReportMessage("report", report))) <= size_max:
+        return report
+    cut = _cut(report)
+    if len(encode(ReportMessage("report", cut))) <= size_max:
+        return cut
+    return replace(cut, site=None, guard=None, problems=cut.problems[:LISTED_MAX])
+
+
+def _cut(report: NodeReport) -> NodeReport:
+    site, left_off = report.site, 0
+    if site is not None:
+        first = list(dict.fromkeys([*site.deployed, *site.heads]))
+        kept = {name: site.heads[name] for name in first if name in site.heads}
+        heads = dict(list(kept.items())[:HEADS_MAX])
+        shared = replace(site.shared, conflicts=site.shared.conflicts[:LISTED_MAX])
+        left_off = len(site.heads) - len(heads) + len(site.drift[LISTED_MAX:])
+        left_off += len(site.shared.conflicts[LISTED_MAX:])
+        site = replace(site, heads=heads, drift=site.drift[:LISTED_MAX], shared=shared)
+    left_off += len(report.problems[LISTED_MAX:])
+    return replace(report, site=site, problems=report.problems[:LISTED_MAX], left_off=left_off)

@@ -12,10 +12,13 @@ from shoestring.config.load import parse
 from shoestring.core.errors import ApplyError, CommandError, ShoestringError
 from shoestring.core.platform import DEBIAN, Platform
 from shoestring.core.rendered import Rendered
-from shoestring.setup import backup, database_check, desired, firewall_owner
+from shoestring.setup import backup, consent, database_check, desired, firewall_owner
 from shoestring.setup.plan import NodePlan, plan_node
+from shoestring.site import adoption
 from shoestring.system import manifest, nft
+from shoestring.system.agent_socket import ask
 from shoestring.system.files import sync_directory, write_atomic
+from shoestring.system.places import SITE_SOCKET
 from shoestring.system.run import run
 from shoestring.system.systemd import is_active, systemctl
 
@@ -23,12 +26,16 @@ VERIFY_SECONDS = 10.0
 STEADY_SECONDS = 0.5
 
 
-def apply_node(text: str, digest: str, platform: Platform = DEBIAN) -> dict[str, object]:
+def apply_node(
+    text: str, digest: str, platform: Platform = DEBIAN, *, by_peer: bool = False
+) -> dict[str, object]:
     """Apply pair.toml to this node.
 
     digest: of the plan that was shown; refused if the world has changed since. Returns the
-    backup's name. Raises ApplyError with everything as it was.
+    backup's name. Raises ApplyError with everything as it was. by_peer: as in `plan_node`.
     """
+    if by_peer and (refused := consent.refusals(parse(text), "this node")):
+        raise ApplyError("; ".join(refused))
     plan = plan_node(text, platform, listen=False)
     if plan.digest() != digest:
         raise ApplyError(
@@ -48,6 +55,8 @@ def apply_node(text: str, digest: str, platform: Platform = DEBIAN) -> dict[str,
             database_check.make_certificates(config, plan.node)
         _start(plan, platform)
         _verify(plan, platform)
+        if config.site is not None and adoption.old_ones():
+            ask("POST", "/do/take-over", {}, at=SITE_SOCKET, unit=desired.SITE_UNIT)
     except (OSError, ShoestringError) as error:
         said = error.message if isinstance(error, ShoestringError) else str(error)
         firewall_owner.remove(plan.commands)

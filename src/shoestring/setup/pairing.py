@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
+import shlex
 import socket
 import ssl
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import aiohttp
@@ -17,6 +19,7 @@ from shoestring.config.load import PAIR_FILE, parse, read_text
 from shoestring.core.errors import PairingError
 from shoestring.peer.identity import Identity
 from shoestring.peer.invitation import JoinLine, decode_line, encode_line, open_invitation
+from shoestring.setup.consent import Command, missing
 from shoestring.setup.desired import AGENT_UNIT
 from shoestring.setup.firewall_owner import hints
 from shoestring.system.files import write_atomic
@@ -92,13 +95,22 @@ def firewall_hints(path: Path = PAIR_FILE) -> list[str]:
     return hints(config, own_node(config, once(Netlink.addresses)))
 
 
-def join(word: str, path: Path = PAIR_FILE) -> str:
-    """Become the other node of the pair that invited; return this node's name."""
+def join(word: str, agree: Callable[[Command], bool], path: Path = PAIR_FILE) -> str:
+    """Become the other node of the pair that invited; return this node's name.
+
+    agree: asked for each command that the pair's file would run here as another user than nobody.
+    """
     line = decode_line(word)
     identity = Identity()
     identity.make("joining")
     text, certificate = asyncio.run(_ask_to_join(line, identity))
     node = _own_name(text)
+    for command in missing(parse(text)):
+        if not agree(command):
+            raise PairingError(
+                f"pair.toml would run {shlex.join(command.command)} here as {command.user}",
+                hint=f"{command.line()}; then invite and join again",
+            )
     if path.exists() and path.read_text() != text:
         kept = path.with_suffix(".toml.before-join")
         path.rename(kept)

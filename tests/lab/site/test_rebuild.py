@@ -43,7 +43,7 @@ def test_a_new_machine_joins_and_has_the_site_the_keys_and_the_configuration(
     beta.wait_booted()
     assert beta.run(["test", "-e", "/etc/shoestring/pair.toml"], check=False).code != 0
     line = json.loads(alpha.run(["shoestring", "invite", "--json"]).out)["join"]
-    beta.run(["shoestring", "join", line])
+    beta.run(["shoestring", "join", "-"], stdin=f"{line}\n")
     wait_until(lambda: bool(beta.status().get("peer")), WAIT, "the two agents talk")
     alpha.run(["shoestring", "apply", "--yes"], timeout_seconds=120)
 
