@@ -218,7 +218,11 @@ def _unit() -> list[str]:
     """Return what runs a command in the cage, as the user to whom the shared files belong."""
     old = "live" in adoption.old_ones()
     who = {"User": OLD["live"] if old else USER, "SupplementaryGroups": USER}
-    limits = {"RuntimeMaxSec": f"{RUN_SECONDS:g}", "LogLevelMax": "warning"}
+    limits = {
+        "RuntimeMaxSec": f"{RUN_SECONDS:g}",
+        "LogLevelMax": "warning",
+        "SuccessExitStatus": f"{SKIPPED} {FAILED_SOME}",
+    }
     argv = ["systemd-run", "--quiet", "--pipe", "--wait", "--collect", "--service-type=exec"]
     argv += [f"--property={k}={v}" for k, v in {**CAGE, **who, **limits}.items()]
     return [*argv, f"--setenv=UNISON={STATE}/archive", f"--setenv=HOME={STATE}"]
