@@ -285,7 +285,7 @@ class Guard(Table):
         "visitors' browsers ask for. Less than 100: that alone blocks nobody.",
     )
     connections_max: int = Field(
-        default=100,
+        default=50,
         ge=0,
         le=65535,
         description="Open connections of one source (IPv6: one /64) to those ports; further ones "
