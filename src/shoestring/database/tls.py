@@ -136,6 +136,11 @@ def uses_authority(places: Places = PLACES) -> bool:
     return (places.authority / "ca.crt").exists() and _is_good(places.authority / "ca.crt", places)
 
 
+def is_changed_over(places: Places = PLACES) -> bool:
+    """Tell whether nothing of MariaDB hangs on the pairing's keys any more."""
+    return known(places).peer_uses_it and uses_authority(places)
+
+
 def _believed(identity: Path, places: Places) -> str:
     """Return the authorities by which MariaDB here believes the other node's."""
     peer = read_bounded(identity / "peer.pem")
