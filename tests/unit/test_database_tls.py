@@ -172,3 +172,20 @@ def test_what_is_no_certificate_is_not_believed(tmp_path: Path, monkeypatch, cer
     with pytest.raises(ShoestringError):
         asyncio.run(Verbs(alpha.exchange).call("database-authority", body, PEER))
     both_connect(alpha, beta)
+
+
+def test_what_mariadb_could_not_read_is_not_confirmed(tmp_path: Path, monkeypatch):
+    alpha, beta = pair(tmp_path, monkeypatch, before=True)
+    tries = []
+
+    async def fails() -> None:
+        tries.append(1)
+        tls.make(alpha.identity.folder, [ADDRESS], places=alpha.places)
+        raise RefusedError("FLUSH LOCAL SSL: too many connections")
+
+    alpha.exchange._install = fails
+    for _ in range(2):
+        with pytest.raises(RefusedError):
+            asyncio.run(beta.exchange.exchange())
+    assert len(tries) == 2, "tried again, though the files are as they should be"
+    assert tls.known(beta.places).believed == ""

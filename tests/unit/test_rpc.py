@@ -17,6 +17,7 @@ from shoestring.agent.database_ca import AuthorityExchange
 from shoestring.agent.database_desk import DatabaseDesk
 from shoestring.agent.guard_part import GuardPart
 from shoestring.agent.node_work import NodeWork
+from shoestring.agent.rekey import Rekey
 from shoestring.agent.site_part import STEPS as SITE_STEPS
 from shoestring.core.errors import (
     BusyError,
@@ -134,7 +135,7 @@ def test_an_earlier_version_has_refused():
 
 
 def peer_verbs() -> Iterator[str]:
-    for owner in (Control, DatabaseDesk, GuardPart, NodeWork, AuthorityExchange):
+    for owner in (Control, DatabaseDesk, GuardPart, NodeWork, AuthorityExchange, Rekey):
         for _, function in inspect.getmembers(owner, inspect.isfunction):
             mark = getattr(function, NAME, None)
             if mark is not None and PEER in mark.by:

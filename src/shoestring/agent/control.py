@@ -18,7 +18,7 @@ from shoestring.core.errors import BusyError, RefusedError, ShoestringError, Usa
 from shoestring.core.event import Event
 from shoestring.core.seen import Seen
 from shoestring.core.snapshot import MaintenanceRequest, MoveRequest
-from shoestring.peer.rpc import PEER, verb
+from shoestring.peer.rpc import PEER, ROOT, Verbs, verb
 from shoestring.system.board import Board
 from shoestring.system.places import CONTROL_SOCKET
 
@@ -164,8 +164,14 @@ class ControlServer:
     """Serves `Control` on the unix socket."""
 
     def __init__(
-        self, control: Control, status: Status, ask_peer: AskPeer, routes: list[web.RouteDef]
+        self,
+        control: Control,
+        status: Status,
+        ask_peer: AskPeer,
+        verbs: Verbs,
+        routes: list[web.RouteDef],
     ) -> None:
+        self._verbs = verbs
         self._control = control
         self._status = status
         self._ask_peer = ask_peer
@@ -177,6 +183,7 @@ class ControlServer:
         app.router.add_post("/move", self._post_move)
         app.router.add_post("/maintenance", self._post_maintenance)
         app.router.add_post("/peer", self._post_peer)
+        app.router.add_post("/verb/{name}", self._post_verb)
         app.router.add_routes(routes)
         self._runner = web.AppRunner(app, access_log=None)
 
@@ -218,6 +225,10 @@ class ControlServer:
     async def _post_maintenance(self, request: web.Request) -> web.Response:
         word = parsed(MaintenanceWord, await body_of(request))
         return web.json_response(dict(await self._control.maintenance(word)))
+
+    async def _post_verb(self, request: web.Request) -> web.Response:
+        name, body = request.match_info["name"], await body_of(request)
+        return web.json_response(dict(await self._verbs.call(name, body, ROOT)))
 
     async def _post_peer(self, request: web.Request) -> web.Response:
         word = parsed(PeerWord, await body_of(request))

@@ -54,6 +54,7 @@ class AuthorityExchange:
         self._places = places
         self._install = install
         self._lock = asyncio.Lock()
+        self._owed = False
 
     async def run(self) -> None:
         """Exchange until cancelled: soon again while something changes, else now and then."""
@@ -65,7 +66,7 @@ class AuthorityExchange:
                 pause = SOON_SECONDS
             except PeerError as error:
                 LOG.debug("no authority for MariaDB from the other node: %s", error)
-            except (ShoestringError, OSError) as error:
+            except (ShoestringError, OSError, ValueError) as error:
                 LOG.warning("MariaDB's certificates could not be renewed: %s", error)
             await asyncio.sleep(pause)
 
@@ -101,11 +102,14 @@ class AuthorityExchange:
         async with self._lock:
             before = await asyncio.to_thread(tls.known, self._places)
             now: Known = replace(before, **news)  # type: ignore[arg-type]
-            if now == before and not await self._is_stale():
+            if now == before and not self._owed and not await self._is_stale():
                 return False
             await asyncio.to_thread(tls.keep, now, self._places)
             if self._has_database:
+                # What MariaDB has not been made to read must not be confirmed at the next step.
+                self._owed = True
                 await self._install()
+                self._owed = False
             return True
 
     async def _is_stale(self) -> bool:

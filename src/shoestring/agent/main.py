@@ -23,6 +23,7 @@ from shoestring.agent.lanes import Lanes
 from shoestring.agent.loop import LOG, REPORT, Here, Loop
 from shoestring.agent.node_work import NodeWork
 from shoestring.agent.pairing import Pairing
+from shoestring.agent.rekey import Rekey
 from shoestring.agent.segment_part import SegmentPart
 from shoestring.agent.site_part import SitePart
 from shoestring.agent.stopped import clear_left_overs
@@ -35,6 +36,7 @@ from shoestring.core.event import Event
 from shoestring.core.platform import DEBIAN
 from shoestring.core.seen import Seen, Unseen
 from shoestring.core.snapshot import PEER_FRESH_SECONDS, NodeReport
+from shoestring.database import tls
 from shoestring.peer.hairpin import Hairpin
 from shoestring.peer.identity import Identity
 from shoestring.peer.link import PeerClient, PeerServer
@@ -89,7 +91,7 @@ class Agent:
         ]
         pipe = PipeServer(places.UNISON_SOCKET)
         self.server = PeerServer(
-            self.identity, self._for_peer, {SHARED_PATH: pipe.serve}, self.speaks.learned
+            self.identity, self._for_peer, {SHARED_PATH: pipe.serve}, self._peer_came
         )
         self.client = self._client()
         self.control = Control(config, self.node, self.loop, self.board, self._ask_peer)
@@ -99,20 +101,26 @@ class Agent:
         self.authorities = AuthorityExchange(
             self._ask_peer, has_database=config.database is not None
         )
+        self.rekey = Rekey(
+            self.identity, self.node, self._ask_peer, self._identity_changed, self._keys_wait
+        )
         self.verbs = self._peer_verbs()
         routes = [*self.desk.routes(), *self.site.routes()]
-        self.control_server = ControlServer(self.control, self.status, self._ask_peer, routes)
+        self.control_server = ControlServer(
+            self.control, self.status, self._ask_peer, self.verbs, routes
+        )
         self._hash = hash_
         self._paired = self.identity.is_paired
         self._peer_mark = _mark(self.identity.peer)
         self._seen: tuple[int, ...] = ()
         self._weight: tuple[object, ...] = ()
         self._answering: asyncio.Future[None] | None = None
+        self._settling: asyncio.Future[None] | None = None
         self._written_at = 0.0
 
     def _peer_verbs(self) -> Verbs:
         """Return what may be asked of this agent over the link."""
-        verbs = Verbs(self.control, self.guard, NodeWork(), self.authorities)
+        verbs = Verbs(self.control, self.guard, NodeWork(), self.authorities, self.rekey)
         for name, work in self.site.verbs():
             verbs.add(name, work, frozenset({Caller.PEER}))
         if self.config.database is not None:
@@ -267,6 +275,30 @@ class Agent:
             await self.netlink.close()
             self.journal.stop()
 
+    def _peer_came(self, speaks: str | None, used: bytes) -> None:
+        """Take in what the peer says and shows when it opens the link."""
+        self.speaks.learned(speaks)
+        if used in self.identity.believed() and self.identity.peer_next.exists():
+            self._settling = asyncio.ensure_future(self.rekey.seen(used))
+
+    def _keys_wait(self) -> str:
+        """Return why the pairing's keys cannot be renewed now, or nothing. Blocking."""
+        if self.board.database_busy:
+            return f"a job of the database is under way: {self.board.database_busy}"
+        if self.config.database is not None and not tls.is_changed_over():
+            return "MariaDB's certificates still hang on the pairing's keys; the agents change that"
+        return ""
+
+    async def _identity_changed(self, dial_again: bool) -> None:
+        """Have the link and the way by the gateway go by the identities as they are on disk."""
+        self.server.refresh()
+        if dial_again:
+            self.client.redial()
+        self.speaks.forget()
+        self._peer_mark = _mark(self.identity.peer)
+        with contextlib.suppress(CommandError):
+            self.hairpin.use(await asyncio.to_thread(self.identity.shared_secrets))
+
     async def _open_hairpin(self) -> None:
         """Lend the two keys' common secret to the way by the gateway; without it, it stays shut."""
         try:
@@ -337,7 +369,8 @@ class Agent:
         """Become the agent of the new pair.toml, or of the new peer, once nothing is under way."""
         while True:
             await asyncio.sleep(CHANGED_SECONDS)
-            if not self.server.busy and not self.control_server.busy and await self._has_changed():
+            busy = self.server.busy or self.control_server.busy or self.rekey.busy
+            if not busy and await self._has_changed():
                 raise _BecomeNewError
 
     async def _has_changed(self) -> bool:

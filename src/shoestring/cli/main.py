@@ -28,6 +28,7 @@ VERBS = {
     "plan": "shoestring.cli.plan",
     "apply": "shoestring.cli.apply",
     "consent": "shoestring.cli.consent",
+    "rekey": "shoestring.cli.rekey",
     "database": "shoestring.cli.database",
     "site": "shoestring.cli.site",
     "guard": "shoestring.cli.guard",

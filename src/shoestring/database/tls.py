@@ -11,6 +11,7 @@ certificate is made again by its own authority, then the pairing's is no longer 
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import shutil
@@ -112,8 +113,16 @@ def make(
     identity: the folder of the pairing. Returns whether anything changed; raises CommandError,
     EngineError, OSError.
     """
-    believed = _believed(identity, places)
     places.tls.mkdir(mode=0o755, parents=True, exist_ok=True)
+    with (places.tls / ".lock").open("w") as lock:
+        # An apply and the agent's exchange may want it at the same time: a key of the one beside
+        # a certificate of the other would be worth nothing.
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return _make(identity, addresses, places, force=force)
+
+
+def _make(identity: Path, addresses: list[str], places: Places, *, force: bool) -> bool:
+    believed = _believed(identity, places)
     changed = read_bounded(places.tls / "peer.crt") != believed
     if changed:
         write_atomic(places.tls / "peer.crt", believed)
@@ -134,6 +143,11 @@ def is_stale(identity: Path, places: Places = PLACES) -> bool:
 def uses_authority(places: Places = PLACES) -> bool:
     """Tell whether MariaDB's certificate is of this node's own authority."""
     return (places.authority / "ca.crt").exists() and _is_good(places.authority / "ca.crt", places)
+
+
+def is_changed_over(places: Places = PLACES) -> bool:
+    """Tell whether nothing of MariaDB hangs on the pairing's keys any more."""
+    return known(places).peer_uses_it and uses_authority(places)
 
 
 def _believed(identity: Path, places: Places) -> str:

@@ -79,8 +79,13 @@ class Identity:
             _new_pair(node, self.next_key, self.next_certificate)
         return self.next_certificate.read_text()
 
-    def believe(self, pem: str) -> None:
-        """Believe the certificate that the peer announces, beside its present one."""
+    def believe(self, pem: str, present: bytes) -> None:
+        """Believe the certificate that the peer announces, beside its present one.
+
+        present: SHA-256 of the one that it says it uses: it may be one that was announced before
+        and has not been seen yet, which must not be forgotten for the next one.
+        """
+        self.settle(present)
         if fingerprint(pem) != fingerprint(self.peer.read_text()):
             write_atomic(self.peer_next, pem, mode=0o600)
 

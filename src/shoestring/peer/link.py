@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import ipaddress
 from collections.abc import Awaitable, Callable, Mapping
 
@@ -27,6 +28,7 @@ from shoestring.core.errors import (
 from shoestring.core.snapshot import NodeReport
 from shoestring.peer.door import Door
 from shoestring.peer.identity import Identity
+from shoestring.peer.pinned import PinnedContext
 from shoestring.peer.speaks import HEADER, OWN
 from shoestring.peer.wire import (
     MESSAGE_MAX,
@@ -49,6 +51,7 @@ LISTENERS_MAX = 4
 ASKS_MAX = 8
 
 Learned = Callable[[str | None], None]
+Came = Callable[[str | None, bytes], None]
 Handler = Callable[[str, Mapping[str, object]], Awaitable[Mapping[str, object]]]
 
 
@@ -60,11 +63,15 @@ class PeerServer:
         identity: Identity,
         handler: Handler,
         pipes: Mapping[str, Callable[[web.Request], Awaitable[web.StreamResponse]]],
-        learned: Learned = lambda _header: None,
+        came: Came = lambda _header, _used: None,
     ) -> None:
-        """learned: called with what the peer says it speaks (speaks.py)."""
+        """came: called when the peer has dialled, with what it speaks (speaks.py) and has shown.
+
+        What it has shown is SHA-256 of its certificate.
+        """
         self._identity = identity
-        self._learned = learned
+        self._came = came
+        self._context: PinnedContext | None = None
         self._handler = handler
         self._listeners: dict[web.WebSocketResponse, asyncio.Event] = {}
         self._report: bytes = b""
@@ -89,6 +96,11 @@ class PeerServer:
         self._door = Door(self._runner.server, self._context)
         self._door.open(address, port)
 
+    def refresh(self) -> None:
+        """Show and believe at the next handshakes what the identity has on disk now."""
+        if self._context is not None:
+            self._identity.show_and_believe(self._context)
+
     async def stop(self) -> None:
         """Stop listening."""
         if self._door is not None:
@@ -107,7 +119,7 @@ class PeerServer:
         socket = web.WebSocketResponse(max_msg_size=MESSAGE_MAX, compress=False)
         socket.headers[HEADER] = OWN
         await socket.prepare(request)
-        self._learned(request.headers.get(HEADER))
+        self._came(request.headers.get(HEADER), shown(request))
         ready = asyncio.Event()
         ready.set()
         self._listeners[socket] = ready
@@ -159,6 +171,13 @@ class PeerServer:
         await _send(socket, data)
 
 
+def shown(request: web.Request) -> bytes:
+    """Return SHA-256 of the certificate that the other side of a connection has shown."""
+    tls = request.transport.get_extra_info("ssl_object") if request.transport else None
+    der = tls.getpeercert(binary_form=True) if tls is not None else None
+    return hashlib.sha256(der or b"").digest()
+
+
 async def _send(socket: web.WebSocketResponse, data: bytes) -> None:
     with contextlib.suppress(ConnectionError):
         await socket.send_bytes(data)
@@ -185,16 +204,20 @@ class PeerClient:
         self._socket: aiohttp.ClientWebSocketResponse | None = None
         self._waiting: dict[int, asyncio.Future[AnswerMessage]] = {}
         self._next = 0
+        self._dial_again = False
+        self._closing: asyncio.Future[bool] | None = None
 
     async def run(self) -> None:
         """Dial, listen, and dial again, until cancelled."""
-        context = self._identity.client_context()
-        connector = aiohttp.TCPConnector(ssl=context, force_close=True)
+        connector = aiohttp.TCPConnector(force_close=True)
         async with aiohttp.ClientSession(connector=connector) as session:
             while True:
                 try:
                     await self._listen(session)
                 except (aiohttp.ClientError, OSError, PeerError, TimeoutError) as error:
+                    if self._dial_again:  # hung up here, for a moment: nothing is lost
+                        self._hung_up()
+                        continue
                     self._lost(_why(error))
                 finally:
                     self._hung_up()
@@ -203,7 +226,10 @@ class PeerClient:
     async def _listen(self, session: aiohttp.ClientSession) -> None:
         async with asyncio.timeout(DIAL_SECONDS):
             socket = await session.ws_connect(
-                self._url, max_msg_size=MESSAGE_MAX, headers={HEADER: OWN}
+                self._url,
+                max_msg_size=MESSAGE_MAX,
+                headers={HEADER: OWN},
+                ssl=self._identity.client_context(),
             )
         # aiohttp keeps the response private; it is the only place of the server's headers.
         self._learned(socket._response.headers.get(HEADER))
@@ -225,8 +251,14 @@ class PeerClient:
             if waiting is not None and not waiting.done():
                 waiting.set_result(message)
 
+    def redial(self) -> None:
+        """Hang up once nothing is waited for, and dial again, so that the peer sees who this is."""
+        self._dial_again = True
+        if self._socket is not None and not self._waiting:
+            self._closing = asyncio.ensure_future(self._socket.close())
+
     def _hung_up(self) -> None:
-        self._socket = None
+        self._socket, self._dial_again = None, False
         for waiting in self._waiting.values():
             if not waiting.done():
                 waiting.set_exception(SilentError("the link to the other node broke"))
@@ -261,6 +293,8 @@ class PeerClient:
             raise SilentError("the link to the other node broke") from error
         finally:
             del self._waiting[identity]
+            if self._dial_again:
+                self.redial()
         if not answer.ok:
             said = printable(str(answer.body.get("error")))
             raise from_wire(f"the other node refused to {verb}: {said}", answer.body)

@@ -79,12 +79,12 @@ class PipeClient:
     def __init__(self, identity: Identity, url: str, listen: Path) -> None:
         self._url = url
         self._listen = listen
-        self._context = identity.client_context() if identity.is_paired else None
+        self._identity = identity
         self._open = 0
 
     async def run(self) -> None:
         """Listen until cancelled."""
-        if self._context is None:
+        if not self._identity.is_paired:
             return
         self._listen.unlink(missing_ok=True)
         server = await asyncio.start_unix_server(self._carry, str(self._listen))
@@ -93,12 +93,13 @@ class PipeClient:
             await server.serve_forever()
 
     async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if self._open >= PIPES_MAX or self._context is None:
+        if self._open >= PIPES_MAX:
             writer.close()
             return
         self._open += 1
-        connector = aiohttp.TCPConnector(ssl=self._context, force_close=True)
         try:
+            context = self._identity.client_context()
+            connector = aiohttp.TCPConnector(ssl=context, force_close=True)
             async with aiohttp.ClientSession(connector=connector) as session:
                 async with asyncio.timeout(DIAL_SECONDS):
                     socket = await session.ws_connect(self._url, max_msg_size=MESSAGE_MAX)

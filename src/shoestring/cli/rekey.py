@@ -1,0 +1,70 @@
+"""shoestring rekey."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+from shoestring.cli.client import ask, ask_peer, status
+from shoestring.cli.output import json_option, print_json
+from shoestring.core.errors import PeerError, ShoestringError
+
+SETTLE_SECONDS = 30.0
+AGAIN_SECONDS = 0.2
+
+
+@click.command("rekey")
+@json_option
+def command(as_json: bool) -> None:
+    """Renew both nodes' identities, the keys of the pairing, while everything goes on.
+
+    What was interrupted is ended by the same command. It renews keys that may have become old or
+    known to somebody; a node that is in bad hands now must be joined again instead, because it
+    takes part in the renewal.
+    """
+    document = status()
+    here = str(document["node"])
+    other = next(str(name) for name in document["nodes"] if name != here)
+    _step(here, _local("rekey-renew"), as_json=as_json)
+    _settle(_local("rekey-state"), lambda: _peer("rekey-state"), f"{other} goes by it")
+    _step(other, _peer("rekey-renew"), as_json=as_json)
+    own, theirs = _settle(_peer("rekey-state"), lambda: _local("rekey-state"), f"{here} goes by it")
+    if as_json:
+        print_json({"done": True, "fingerprints": {other: own["own"], here: theirs["own"]}})
+        return
+    click.echo("both nodes have new identities; the old ones are believed no more")
+
+
+def _local(verb: str) -> Mapping[str, Any]:
+    return ask("POST", f"/verb/{verb}", {})
+
+
+def _peer(verb: str) -> Mapping[str, Any]:
+    return ask_peer(verb, {})
+
+
+def _step(node: str, answer: Mapping[str, Any], *, as_json: bool) -> None:
+    if not as_json:
+        click.echo(f"  {node}: new identity {str(answer['fingerprint'])[:16]}", err=True)
+
+
+def _settle(
+    renewed: Mapping[str, Any], state_of_other: Any, what: str
+) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    """Wait until the other node has seen the new certificate and forgotten the old one."""
+    until = time.monotonic() + SETTLE_SECONDS
+    while time.monotonic() < until:
+        try:
+            found = state_of_other()
+        except PeerError:
+            found = {}
+        if found.get("peer") == renewed["own"] and not found.get("peer_next"):
+            return renewed, found
+        time.sleep(AGAIN_SECONDS)
+    raise ShoestringError(
+        f"timed out after {SETTLE_SECONDS:g} s waiting until {what}",
+        hint="both certificates are believed until then; run shoestring rekey again",
+    )
