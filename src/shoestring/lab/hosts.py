@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shutil
 import signal
 import subprocess
 import time
@@ -211,7 +210,8 @@ class Host:
         self.clear_grave()
         for mount in (self.place.root(self.node), self.folder / "full"):
             run(["umount", "--lazy", str(mount)], check=False)
-        shutil.rmtree(self.folder, ignore_errors=True)
+        # Not shutil: visitors may have nested folders deeper than Python counts.
+        run(["rm", "-rf", str(self.folder)], check=False, timeout_seconds=120)
         for folder in sorted(self._cgroup.glob("**/"), reverse=True):
             with contextlib.suppress(OSError):
                 folder.rmdir()
