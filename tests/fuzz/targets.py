@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import hmac
 import io
+import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
+from shoestring.agent import guard_server, site_server
+from shoestring.agent.control import StrictWord, parsed
 from shoestring.config.load import parse as parse_pair
 from shoestring.config.slices import Site
 from shoestring.core.errors import ConfigError, PairingError, PeerError, UsageError
@@ -31,6 +34,7 @@ from shoestring.vip.lint.tree import tree
 
 SECONDS_MAX = 1.0
 KEY = b"k" * 32
+PROGRAMS = (guard_server, site_server)  # the bodies that their verbs take are StrictWords
 SITE = Site(shared=("uploads",))
 SCOPE = directives.Scope(
     modules=frozenset({"rewrite", "headers", "ssl", "proxy", "proxy_http"}),
@@ -62,7 +66,20 @@ def message(data: bytes) -> None:
 def datagram(data: bytes) -> None:
     """Read a datagram: as it is, and under a good signature."""
     hairpin.unpacked(data, KEY, "beta")
-    hairpin.unpacked(data + hmac.digest(KEY, b"beta" + data, "sha256"), KEY, "beta")
+    signed = data + hmac.digest(KEY, b"beta" + data, "sha256")
+    found = hairpin.unpacked(signed, KEY, "beta")
+    assert found is None or hairpin.packed(found, KEY, "beta") == signed
+
+
+def body(data: bytes) -> None:
+    """Read the body of a request as each verb's."""
+    try:
+        found = json.loads(data)
+    except (ValueError, RecursionError):
+        return  # a handler answers 400, or the message was none
+    for kind in sorted(StrictWord.__subclasses__(), key=lambda each: each.__name__):
+        with suppress(UsageError):
+            parsed(kind, found)
 
 
 def join_line(data: bytes) -> None:
@@ -197,7 +214,19 @@ TARGETS: dict[str, Target] = {
             b'{"kind":"report","report":{}}',
         ),
     ),
-    "datagram": Target(datagram, (b"SHG2?" + bytes(24), b"SHG3!" + bytes(80)), 200),
+    "body": Target(
+        body,
+        (
+            b'{"vip":"live","to":"beta","force":false}',
+            b'{"node":"alpha","minutes":5,"on":true,"reason":"x"}',
+            b'{"who":"anna","source":"' + b"a" * 40 + b'","count":1}',
+            b'{"old":"' + b"0" * 40 + b'","new":"' + b"a" * 40 + b'","ref":"x","who":""}',
+            b'{"source":"203.0.113.0/24","reason":"x","hours":1}',
+        ),
+    ),
+    "datagram": Target(
+        datagram, (b"SHG2?" + bytes(24), b"SHG3!" + bytes(48), b"SHG3#" + bytes(48)), 200
+    ),
     "join-line": Target(
         join_line,
         (

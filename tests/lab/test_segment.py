@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,16 +18,18 @@ from shoestring.vip.render import vrids
 
 pytestmark = pytest.mark.lab
 SECONDS = 8.0
+INTERFACE = parse(pair_toml()).nodes["alpha"].interface
 BOUND_SECONDS = 15.0
 
 
 def mac(host: Host) -> str:
-    return host.run(["cat", "/sys/class/net/eth0/address"]).out.strip()
+    listed = host.run(["ip", "-json", "link", "show", "dev", INTERFACE]).out
+    return str(json.loads(listed)[0]["address"])
 
 
 def own_mac(pair: Lab) -> str:
-    path = "/sys/class/net/eth0/address"
-    return run(["ip", "netns", "exec", pair.place.visitors, "cat", path]).out.strip()
+    listed = run(["ip", "-n", pair.place.visitors, "-json", "link", "show", "dev", "eth0"]).out
+    return str(json.loads(listed)[0]["address"])
 
 
 def codes(host: Host) -> set[str]:
@@ -76,10 +79,10 @@ def test_a_replaced_card_is_learnt_from_the_peer_itself(pair: Lab, alpha: Host, 
     old = mac(beta)
     new = "02:00:5e:10:00:99"
     try:
-        beta.run(["ip", "link", "set", "eth0", "address", new])
+        beta.run(["ip", "link", "set", INTERFACE, "address", new])
         wait_until(lambda: new in bound(alpha), BOUND_SECONDS, "alpha has learnt the new MAC")
         wait_until(lambda: old not in bound(alpha), BOUND_SECONDS, "and has let the old one go")
     finally:
-        beta.run(["ip", "link", "set", "eth0", "address", old])
+        beta.run(["ip", "link", "set", INTERFACE, "address", old])
     wait_until(lambda: old in bound(alpha), BOUND_SECONDS, "and back")
     pair.wait_serving()

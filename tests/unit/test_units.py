@@ -27,7 +27,9 @@ LIMITS = {
     "firewall": 3.5,
 }
 # No filter of system calls in these: it takes systemd 50 ms, at each push and every other second.
-MADE = {"trial@1": 3.5, "sharing@1": 3.5}
+# Their filesystem is empty but for what they need, which the score does not see; it asks for
+# ProtectSystem= instead, which would put the whole filesystem back (tests/lab/site).
+MADE = {"trial@1": 3.8, "sharing@1": 3.7}
 
 
 @pytest.fixture(scope="module")

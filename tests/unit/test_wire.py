@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shoestring.core.errors import PeerError
+from shoestring.core.errors import PeerError, RefusedError
 from shoestring.core.site import Deployed, SiteReport
 from shoestring.peer.wire import (
     HEADS_MAX,
@@ -34,7 +34,7 @@ from tests.unit.test_decide import PEER
         ReportMessage("report", PEER),
         AskMessage("ask", 7, "plan", {"pair_toml": "[pair]\n"}),
         success(7, {"done": True}),
-        failure(7, "no"),
+        failure(7, RefusedError("no", hint="ask again")),
     ],
 )
 def test_round_trip(message: object):
@@ -112,3 +112,12 @@ def test_a_node_before_this_one_reads_a_report_with_a_field_that_it_does_not_kno
 def test_one_sentence_of_a_megabyte_goes_without_its_slice():
     site = SiteReport(corrupt="x" * 2_000_000)
     assert within(replace(PEER, site=site)).site is None
+
+
+def test_a_peers_words_do_not_reach_a_terminal_as_controls():
+    problem = ("VIP-101", "\x1b]0;owned\x07\x1b[2J\u202e\u009b31m line\nnext")
+    said = decode(encode(ReportMessage("report", replace(PEER, problems=(problem,)))))
+    assert isinstance(said, ReportMessage)
+    text = said.report.problems[0][1]
+    assert not any((ord(c) < 32 and c != "\n") or c in "\u202e\u009b" for c in text)
+    assert text.endswith("31m line\nnext")

@@ -14,10 +14,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from shoestring.agent.loop import Loop
 from shoestring.config.model import Config
-from shoestring.core.errors import PeerError, ShoestringError, UsageError
+from shoestring.core.errors import BusyError, RefusedError, ShoestringError, UsageError
 from shoestring.core.event import Event
 from shoestring.core.seen import Seen
 from shoestring.core.snapshot import MaintenanceRequest, MoveRequest
+from shoestring.peer.rpc import PEER, verb
 from shoestring.system.board import Board
 from shoestring.system.places import CONTROL_SOCKET
 
@@ -121,25 +122,30 @@ class Control:
         """Return snapshot and memory of the last decision."""
         return self._loop.state()
 
-    async def for_peer(self, verb: str, body: Mapping[str, object]) -> Mapping[str, object] | None:
-        """Do what the peer asks of this slice; None for a verb that is not ours."""
-        if verb == "state":
-            return self.state()
-        if verb == "move":
-            return await self.move(parsed(MoveWord, body))
-        if verb == "maintenance":
-            word = parsed(MaintenanceWord, body)
-            if word.node != self._node:
-                raise PeerError(f"this node is {self._node}, not {word.node}")
-            return await self.maintenance(word)
-        return None
+    @verb("state", by=(PEER,))
+    async def peer_state(self) -> Mapping[str, object]:
+        """Return what the next decision here would be made from."""
+        return self.state()
+
+    @verb("move", by=(PEER,))
+    async def peer_move(self, word: MoveWord) -> Mapping[str, object]:
+        """Move an address that this node holds."""
+        return await self.move(word)
+
+    @verb("maintenance", by=(PEER,))
+    async def peer_maintenance(self, word: MaintenanceWord) -> Mapping[str, object]:
+        """Put this node into maintenance, or take it out."""
+        if word.node != self._node:
+            raise RefusedError(f"this node is {self._node}, not {word.node}")
+        return await self.maintenance(word)
 
 
 async def _until_decided(events: asyncio.Queue[Event]) -> Mapping[str, object]:
     while True:
         event = await events.get()
-        if event.code in {"VIP-106", "VIP-107", "VIP-108"}:
-            done = event.code == "VIP-106"
+        outcome = event.kind().outcome
+        if outcome:
+            done = outcome == "done"
             facts = dict(event.facts)
             return {"done": done, "code": event.code, "sentence": event.sentence(), **facts}
 
@@ -248,8 +254,10 @@ async def as_json(request: web.Request, handler: Handler) -> web.StreamResponse:
         where = f": {error.filename}" if error.filename else ""
         return _no(409, ShoestringError(f"{error.strerror or error}{where}"))
     except OverflowError as error:
-        return _no(429, ShoestringError(str(error)))
+        return _no(429, BusyError(str(error)))
 
 
 def _no(status: int, error: ShoestringError) -> web.Response:
-    return web.json_response({"error": error.message, "hint": error.hint}, status=status)
+    said = error.said if isinstance(error, RefusedError) else error.message
+    body = {"error": error.message, "hint": error.hint, "kind": error.kind, "said": said}
+    return web.json_response(body, status=status)

@@ -6,8 +6,9 @@ import asyncio
 import contextlib
 import json
 import secrets
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import asdict, replace
+from functools import partial
 from typing import Annotated, Any, Literal
 
 from aiohttp import web
@@ -24,13 +25,14 @@ from shoestring.core.event import Event
 from shoestring.core.seen import Seen
 from shoestring.core.snapshot import PEER_FRESH_SECONDS, PromoteRequest, RejoinRequest
 from shoestring.database import ghosts, link, repair, state, tls, verify
-from shoestring.database.compare import Comparer
+from shoestring.database.compare import STEPS, Comparer
 from shoestring.database.conflict import stopped_at
 from shoestring.database.look import Look
 from shoestring.database.report import rejoin_refusal
 from shoestring.database.role import BootRole, boot_role
 from shoestring.database.survey import survey
 from shoestring.peer.identity import IDENTITY
+from shoestring.peer.rpc import PEER, ROOT, Caller, Verbs, Work, verb
 from shoestring.system.board import Board
 from shoestring.system.clock import boot_seconds, wall_seconds
 from shoestring.system.files import read_bounded
@@ -130,25 +132,9 @@ class DatabaseDesk:
         self._verified_at = 0.0
         self._event_loop = asyncio.get_running_loop()
         self._comparer = Comparer(config)
-        self._verbs: Mapping[str, Callable[[Mapping[str, object]], Awaitable[Answer]]] = {
-            "database-grant": self._grant,
-            "database-busy": self._be_busy,
-            "database-adopt": self._adopt,
-            "database-survey": self._survey,
-            "database-link": self._link,
-            "database-rejoin": self._rejoin,
-            "database-promote": self._asked_to_promote,
-            "database-tell": self._tell,
-            "database-state": self._state,
-            "database-send": self._send,
-            "database-receive": self._receive,
-            "database-progress": self._progress,
-            "database-relink": self._relink,
-            "database-ghosts": self._ghosts,
-            "database-verified": self._verified,
-            "database-conflict": self._conflict,
-            "database-repair": self._repair,
-        }
+        self.verbs = Verbs(self)
+        for name, work in self.comparisons():
+            self.verbs.add(name, work, frozenset({ROOT, PEER}))
 
     def routes(self) -> list[web.RouteDef]:
         """Return what the control socket serves."""
@@ -199,15 +185,18 @@ class DatabaseDesk:
 
         return ask
 
-    async def for_peer(self, verb: str, body: Mapping[str, object]) -> Answer | None:
-        """Do what the other node, or a job on this one, asks; None for a verb that is not ours."""
-        if not verb.startswith("database-"):
-            return None
+    async def do(self, name: str, body: Mapping[str, object], caller: Caller = ROOT) -> Answer:
+        """Do what a job here, an operator or the other node asks; raises ShoestringError."""
         self._need_slice()
-        if verb.startswith("database-compare-"):
-            return await asyncio.to_thread(self._comparer.do, verb, body)
-        work = self._verbs.get(verb)
-        return await work(body) if work is not None else None
+        return await self.verbs.call(name, body, caller)
+
+    def comparisons(self) -> Iterator[tuple[str, Work]]:
+        """Yield the steps of a comparison, which check what they are given (compare.py)."""
+        for step in STEPS:
+            yield f"database-compare-{step}", partial(self._compare, step)
+
+    async def _compare(self, step: str, **body: object) -> Answer:
+        return await asyncio.to_thread(self._comparer.do, f"database-compare-{step}", body)
 
     def _need_slice(self) -> None:
         if self._config.database is None:
@@ -251,26 +240,25 @@ class DatabaseDesk:
         body = await body_of(request)
         if not isinstance(body, dict):
             raise UsageError("the request is no JSON object")
-        verb = f"database-{request.match_info['verb']}"
+        name = f"database-{request.match_info['verb']}"
         node = str(body.pop("at", self._node))
         self._known(node)
         if node != self._node:
-            return web.json_response(dict(await self._ask_peer(verb, body, 10 * ASK_SECONDS)))
-        answer = await self.for_peer(verb, body)
-        if answer is None:
-            raise UsageError(f"there is nothing like {verb!r} to do here")
-        return web.json_response(dict(answer))
+            return web.json_response(dict(await self._ask_peer(name, body, 10 * ASK_SECONDS)))
+        return web.json_response(dict(await self.do(name, body)))
 
     def _known(self, node: str) -> None:
         if node not in self._config.nodes:
             known = ", ".join(self._config.nodes)
             raise UsageError(f"there is no node {node!r}", hint=f"one of {known}")
 
-    async def _survey(self, _body: Mapping[str, object]) -> Answer:
+    @verb("database-survey", by=(ROOT, PEER))
+    async def _survey(self) -> Answer:
         return await self._in_thread(survey)
 
-    async def _asked_to_promote(self, body: Mapping[str, object]) -> Answer:
-        return await self._promote(parsed(PromoteWord, body))
+    @verb("database-promote", by=(ROOT, PEER))
+    async def _asked_to_promote(self, word: PromoteWord) -> Answer:
+        return await self._promote(word)
 
     async def _promote(self, word: PromoteWord) -> Answer:
         if self._board.database_state.writer == self._node and not word.accept_loss:
@@ -295,7 +283,8 @@ class DatabaseDesk:
         self._loop.forget(request)
         return {"done": True, "sentence": f"{self._node} takes the right to write"}
 
-    async def _rejoin(self, _body: Mapping[str, object]) -> Answer:
+    @verb("database-rejoin", by=(ROOT, PEER))
+    async def _rejoin(self) -> Answer:
         """Undo what this replica has too much; answer when it follows, or say why it does not."""
         settings, snapshot = self._config.database, self._loop.snapshot
         if settings is None or snapshot is None:
@@ -341,8 +330,8 @@ class DatabaseDesk:
             return "MariaDB does not answer"
         return seen.value.replica.sql_error or seen.value.replica.io_error
 
-    async def _grant(self, body: Mapping[str, object]) -> Answer:
-        word = parsed(GrantWord, body)
+    @verb("database-grant", by=(ROOT, PEER))
+    async def _grant(self, word: GrantWord) -> Answer:
 
         def work(sql: Mariadb) -> Answer:
             link.grant(sql, self._config, self._node, word.password)
@@ -350,7 +339,8 @@ class DatabaseDesk:
 
         return await self._in_thread(work)
 
-    async def _link(self, _body: Mapping[str, object]) -> Answer:
+    @verb("database-link", by=(ROOT, PEER))
+    async def _link(self) -> Answer:
         """Make the account for this node over there, and point this node's link at it.
 
         A certificate that is not the pairing's, or is soon to expire, is made anew before.
@@ -366,16 +356,16 @@ class DatabaseDesk:
 
         return await self._in_thread(work)
 
-    async def _be_busy(self, body: Mapping[str, object]) -> Answer:
-        word = parsed(BusyWord, body)
+    @verb("database-busy", by=(ROOT,))
+    async def _be_busy(self, word: BusyWord) -> Answer:
         self._board.database_busy = word.what if word.seconds > 0 else ""
         self._busy_until = boot_seconds() + word.seconds
         self._board.nudge()
         return {"busy": word.what}
 
-    async def _adopt(self, body: Mapping[str, object]) -> Answer:
+    @verb("database-adopt", by=(ROOT, PEER))
+    async def _adopt(self, word: AdoptWord) -> Answer:
         """Take over the history that a seed has made; only while that job is under way."""
-        word = parsed(AdoptWord, body)
         gets_it = word.writer != self._node
         if gets_it and not self._board.database_busy:
             raise PeerError("no seed is under way here")
@@ -391,19 +381,20 @@ class DatabaseDesk:
         self._board.nudge()
         return {"adopted": word.history}
 
-    async def _tell(self, body: Mapping[str, object]) -> Answer:
-        word = parsed(TellWord, body)
+    @verb("database-tell", by=(ROOT,))
+    async def _tell(self, word: TellWord) -> Answer:
         self._loop.tell(Event(word.code, dict(word.facts)))
         return {"told": True}
 
-    async def _relink(self, _body: Mapping[str, object]) -> Answer:
+    @verb("database-relink", by=(ROOT, PEER))
+    async def _relink(self) -> Answer:
         """Link anew what is set up already; replication goes on where it was."""
-        await self._link(_body)
+        await self._link()
         return await self._in_thread(_start_replica)
 
-    async def _ghosts(self, body: Mapping[str, object]) -> Answer:
+    @verb("database-ghosts", by=(ROOT, PEER))
+    async def _ghosts(self, word: FolderWord) -> Answer:
         """Say what this node has too much, and what was saved before."""
-        word = parsed(FolderWord, body)
         peer, report = self._board.peer, self._loop.report
         theirs = peer.value.database if isinstance(peer, Seen) else None
         mine = report.database if report is not None else None
@@ -415,19 +406,20 @@ class DatabaseDesk:
 
         return await self._in_thread(work)
 
-    async def _conflict(self, _body: Mapping[str, object]) -> Answer:
+    @verb("database-conflict", by=(ROOT, PEER))
+    async def _conflict(self) -> Answer:
         """Show the transaction at which the applier here stopped."""
         return await self._in_thread(stopped_at)
 
-    async def _verified(self, body: Mapping[str, object]) -> Answer:
+    @verb("database-verified", by=(ROOT, PEER))
+    async def _verified(self, word: VerifiedWord) -> Answer:
         """Keep what a comparison came to, for status."""
-        word = parsed(VerifiedWord, body)
         await asyncio.to_thread(verify.keep, wall_seconds(), word.differences)
         return {"kept": True}
 
-    async def _repair(self, body: Mapping[str, object]) -> Answer:
+    @verb("database-repair", by=(ROOT, PEER))
+    async def _repair(self, word: RepairWord) -> Answer:
         """Replace rows of this node by the other one's; what they were is kept."""
-        word = parsed(RepairWord, body)
         other = self._config.other(self._node)
 
         def work(sql: Mariadb) -> Answer:
@@ -440,26 +432,27 @@ class DatabaseDesk:
         name = f"database-{verb}"
         if node != self._node:
             return await self._ask_peer(name, body, 10 * ASK_SECONDS)
-        answer = await self.for_peer(name, body)
-        assert answer is not None
-        return answer
+        return await self.do(name, body)
 
-    async def _state(self, _body: Mapping[str, object]) -> Answer:
+    @verb("database-state", by=(ROOT, PEER))
+    async def _state(self) -> Answer:
         return asdict(self._board.database_state)
 
-    async def _send(self, body: Mapping[str, object]) -> Answer:
+    @verb("database-send", by=(ROOT, PEER))
+    async def _send(self, word: MethodWord) -> Answer:
         """Start the job that sends this node's database."""
-        return await _start("send", parsed(MethodWord, body).method)
+        return await _start("send", word.method)
 
-    async def _receive(self, body: Mapping[str, object]) -> Answer:
+    @verb("database-receive", by=(ROOT, PEER))
+    async def _receive(self, word: MethodWord) -> Answer:
         """Start the job that replaces this node's database by a copy of the other one."""
         if self._board.database_busy:
             raise EngineError(f"a job is under way: {self._board.database_busy}")
-        word = parsed(MethodWord, body)
         JOB_FILE.unlink(missing_ok=True)
         return await _start("receive", word.method)
 
-    async def _progress(self, _body: Mapping[str, object]) -> Answer:
+    @verb("database-progress", by=(ROOT, PEER))
+    async def _progress(self) -> Answer:
         """Say how far the job on this node is."""
         text = read_bounded(JOB_FILE)
         running = await unit_state(f"{UNIT}-receive.service")

@@ -70,6 +70,7 @@ class GuardDesk:
         self._denials = Denials(Path(GUARD_DENIED)) if self._settings.proxies else None
         self._crawlers = GuardCrawlers()
         self._lasting: list[str] = []
+        self._unbounded: tuple[str, ...] = ()
         self._parse_configured()
         self._engine = Engine(
             self._suspect,
@@ -269,6 +270,12 @@ class GuardDesk:
         blocks = [*self.blocks.active(now), *self._lists.from_outside]
         allowed, ports = list(self._lists.allowed.networks), closed_ports(self._config)
         self._kernel.make(allowed, ports, blocks, now)
+        try:
+            self._kernel.bound(allowed, ports, self._settings.connections_max)
+        except EngineError as error:
+            self._unbounded = (f"connections_max is not in force: {error}",)
+        else:
+            self._unbounded = ()
 
     def _trouble(self, why: str) -> None:
         if why not in self._troubles:
@@ -406,10 +413,13 @@ class GuardDesk:
             unread=counts.unread + counts.without_address,
             behind_bytes=sum(tail.behind_bytes for tail in self._tails),
             logs={str(t.path): _state(t) for t in self._tails},
-            troubles=tuple([*self._lasting, *self._lists.troubles, *troubles, *self._troubles][:8]),
+            troubles=tuple([*self._standing(), *troubles, *self._troubles][:8]),
             capped=self._is_capped(now),
             observe_left_seconds=max(0.0, left) if self._settings.mode == "auto" else 0.0,
         )
+
+    def _standing(self) -> list[str]:
+        return [*self._lasting, *self._unbounded, *self._lists.troubles]
 
     def _is_capped(self, now: float) -> bool:
         lately = verdicts.new_lately(self._memory, now)

@@ -16,6 +16,7 @@ from shoestring.core.errors import EngineError, PeerError
 from shoestring.core.event import CATALOGUE, Event
 from shoestring.core.guard import GuardSeen
 from shoestring.core.seen import Seen, Unseen
+from shoestring.peer.rpc import PEER, verb
 from shoestring.system.board import Board
 from shoestring.system.clock import boot_seconds
 from shoestring.system.places import GUARD_SOCKET
@@ -24,7 +25,6 @@ LOOK_SECONDS = 2.0
 ANSWER_SECONDS = 30.0
 AGAIN_SECONDS = 1.0
 MERGE_VERB = "guard-merge"
-PEER_VERBS: Mapping[str, str] = {MERGE_VERB: "/merge", "guard-off": "/off"}
 _SEEN: TypeAdapter[GuardSeen] = TypeAdapter(GuardSeen)
 AskPeer = Callable[[str, Mapping[str, object], float], Awaitable[Mapping[str, object]]]
 
@@ -50,10 +50,15 @@ class GuardPart:
         """Close what was kept open."""
         await self._program.close()
 
-    async def for_peer(self, verb: str, body: Mapping[str, object]) -> Mapping[str, object] | None:
-        """Take over what the other node has blocked; None for a verb that is not ours."""
-        path = PEER_VERBS.get(verb)
-        return None if path is None else await self._program.ask(path, body)
+    @verb(MERGE_VERB, by=(PEER,))
+    async def peer_merge(self, **body: object) -> Mapping[str, object]:
+        """Take over what the other node has blocked."""
+        return await self._program.ask("/merge", body)
+
+    @verb("guard-off", by=(PEER,))
+    async def peer_off(self, **body: object) -> Mapping[str, object]:
+        """Stop blocking, or start again, as the other node does."""
+        return await self._program.ask("/off", body)
 
     async def _look(self) -> None:
         while True:

@@ -14,13 +14,14 @@ from pathlib import Path
 
 from shoestring import __version__
 from shoestring.agent.control import Control, ControlServer
+from shoestring.agent.database_ca import AuthorityExchange
 from shoestring.agent.database_desk import DatabaseDesk
 from shoestring.agent.database_part import DatabasePart, database_weighs
 from shoestring.agent.guard_part import GuardPart
 from shoestring.agent.journal import JournalWriter
 from shoestring.agent.lanes import Lanes
 from shoestring.agent.loop import LOG, REPORT, Here, Loop
-from shoestring.agent.node_work import node_work
+from shoestring.agent.node_work import NodeWork
 from shoestring.agent.pairing import Pairing
 from shoestring.agent.segment_part import SegmentPart
 from shoestring.agent.site_part import SitePart
@@ -38,6 +39,7 @@ from shoestring.peer.hairpin import Hairpin
 from shoestring.peer.identity import Identity
 from shoestring.peer.link import PeerClient, PeerServer
 from shoestring.peer.pipe import PipeClient, PipeServer
+from shoestring.peer.rpc import Caller, Verbs
 from shoestring.peer.speaks import Speaks
 from shoestring.system import manifest, nft, places
 from shoestring.system.board import Board
@@ -94,6 +96,10 @@ class Agent:
         self.desk = DatabaseDesk(config, self.node, self.board, self.loop, self._ask_peer)
         self.site = SitePart(config, self.board, self.loop)
         self.guard = GuardPart(config, self.board, self.loop, self._ask_peer)
+        self.authorities = AuthorityExchange(
+            self._ask_peer, has_database=config.database is not None
+        )
+        self.verbs = self._peer_verbs()
         routes = [*self.desk.routes(), *self.site.routes()]
         self.control_server = ControlServer(self.control, self.status, self._ask_peer, routes)
         self._hash = hash_
@@ -103,6 +109,15 @@ class Agent:
         self._weight: tuple[object, ...] = ()
         self._answering: asyncio.Future[None] | None = None
         self._written_at = 0.0
+
+    def _peer_verbs(self) -> Verbs:
+        """Return what may be asked of this agent over the link."""
+        verbs = Verbs(self.control, self.guard, NodeWork(), self.authorities)
+        for name, work in self.site.verbs():
+            verbs.add(name, work, frozenset({Caller.PEER}))
+        if self.config.database is not None:
+            verbs.adopt(self.desk.verbs)
+        return verbs
 
     def _client(self) -> PeerClient:
         there = self.config.nodes[self.config.other(self.node)]
@@ -151,14 +166,7 @@ class Agent:
         return await self.client.ask(verb, body, timeout_seconds)
 
     async def _for_peer(self, verb: str, body: Mapping[str, object]) -> Mapping[str, object]:
-        done = await self.control.for_peer(verb, body)
-        if done is None:
-            done = await self.desk.for_peer(verb, body)
-        if done is None:
-            done = await self.site.for_peer(verb, body)
-        if done is None:
-            done = await self.guard.for_peer(verb, body)
-        return await node_work(verb, body) if done is None else done
+        return await self.verbs.call(verb, body, Caller.PEER)
 
     def _publish(self, report: NodeReport) -> None:
         self.server.publish(report)
@@ -220,6 +228,7 @@ class Agent:
                 if self._paired:
                     await self.server.start(address, self.config.peer.port)
                     group.create_task(self.client.run())
+                    group.create_task(self.authorities.run())
                 else:
                     self.board.lose_peer("it has not joined yet (shoestring invite)")
                 for observer in (

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from functools import partial
 from itertools import islice
 from typing import Annotated
 
@@ -20,12 +21,17 @@ from shoestring.core.errors import EngineError, UsageError
 from shoestring.core.event import Event
 from shoestring.core.seen import Seen, Unseen
 from shoestring.core.site import SiteReport, SiteSeen
+from shoestring.peer.rpc import Work
 from shoestring.site.policy import is_branch_name, is_commit
 from shoestring.system.board import Board
 from shoestring.system.clock import boot_seconds
 from shoestring.system.places import SITE_SOCKET
 
 LOOK_SECONDS = 2.0
+STEPS = (
+    *("heads", "lock", "renew", "unlock", "revert", "take", "prepare", "commit", "keep-line"),
+    *("accounts", "keys", "shared-look", "shared-done", "shared-forget", "share"),
+)
 ANSWER_SECONDS = 600.0
 SEEN_ANSWER_SECONDS = 10.0
 HEADS_MAX = 1000
@@ -99,12 +105,14 @@ class SitePart:
                 await self._program.ask("/do/send-keys", {})
         self._look_now.set()
 
-    async def for_peer(self, verb: str, body: Mapping[str, object]) -> Mapping[str, object] | None:
-        """Pass on what the other node's site asks of this one; None for a verb that is not ours."""
-        if not verb.startswith("site-"):
-            return None
-        answer = await self._program.ask(f"/peer/{verb.removeprefix('site-')}", body)
-        if verb == "site-unlock":
+    def verbs(self) -> Iterator[tuple[str, Work]]:
+        """Yield what the other node's site may ask of this one: its program checks each body."""
+        for step in STEPS:
+            yield f"site-{step}", partial(self._step, step)
+
+    async def _step(self, step: str, **body: object) -> Mapping[str, object]:
+        answer = await self._program.ask(f"/peer/{step}", body)
+        if step == "unlock":
             self._look_now.set()
         return answer
 

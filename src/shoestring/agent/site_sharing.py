@@ -10,7 +10,7 @@ from typing import Any
 from shoestring.agent.control import parsed
 from shoestring.agent.site_words import ConflictsWord, ShareWord
 from shoestring.config.model import Config
-from shoestring.core.errors import EngineError, PeerError, ShoestringError, UsageError
+from shoestring.core.errors import EngineError, RefusedError, ShoestringError, UsageError
 from shoestring.core.site import SharedSeen
 from shoestring.site import releases
 from shoestring.site.policy import printable
@@ -35,11 +35,8 @@ def ask_other(verb: str, body: Mapping[str, object]) -> Mapping[str, Any]:
     """Ask the other node's site; raises EngineError when it says no, PeerError when nothing."""
     try:
         return ask_peer(verb, body)
-    except ShoestringError as error:
-        _, said_no, rest = error.message.partition(" refused to ")
-        if said_no:
-            raise EngineError(rest.partition(": ")[2], hint=error.hint) from error
-        raise PeerError(error.message, hint=error.hint) from error
+    except RefusedError as error:
+        raise EngineError(error.said, hint=error.hint) from error
 
 
 class SharingDesk:

@@ -284,6 +284,14 @@ class Guard(Table):
         description="How many points a day count of what a page of another site can have its "
         "visitors' browsers ask for. Less than 100: that alone blocks nobody.",
     )
+    connections_max: int = Field(
+        default=50,
+        ge=0,
+        le=65535,
+        description="Open connections of one source (IPv6: one /64) to those ports; further ones "
+        "are refused, so that nobody alone takes all of Apache's workers. Proxies, and all that is "
+        "never blocked, have no limit. 0: no limit at all.",
+    )
     flood_a_minute: int = Field(
         default=0,
         ge=0,

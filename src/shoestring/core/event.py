@@ -80,6 +80,7 @@ CATALOGUE: Mapping[str, Kind] = {
             "planned move of {vip} to {node} is done, by {method}, in {seconds} s",
             "The address moved after the connections had.",
             "Nothing to do.",
+            outcome="done",
         ),
         Kind(
             "VIP-107",
@@ -87,6 +88,7 @@ CATALOGUE: Mapping[str, Kind] = {
             "planned move of {vip} to {node} was undone: {cause}",
             "The address stays where it was; nothing of the move is left behind.",
             "Read the cause; then shoestring move again.",
+            outcome="refused",
         ),
         Kind(
             "VIP-108",
@@ -94,6 +96,7 @@ CATALOGUE: Mapping[str, Kind] = {
             "move of {vip} to {node} was refused: {cause}",
             "A move to a node that is not fit would be an outage made by hand.",
             "shoestring status shows what the other node lacks.",
+            outcome="refused",
         ),
         Kind(
             "VIP-109",

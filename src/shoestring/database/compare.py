@@ -24,6 +24,7 @@ SUM_SECONDS = 600.0
 HOLD_SECONDS = 3.0
 HOLD_LOCK_SECONDS = 2
 ROWS_MAX = 200
+STEPS = ("begin", "open", "release", "tables", "chunks", "sums", "rows", "end")
 
 
 @dataclass

@@ -14,7 +14,16 @@ from collections.abc import Awaitable, Callable, Mapping
 import aiohttp
 from aiohttp import web
 
-from shoestring.core.errors import PeerError, ShoestringError
+from shoestring.core.errors import (
+    BusyError,
+    PeerError,
+    RefusedError,
+    ShoestringError,
+    SilentError,
+    UsageError,
+    from_wire,
+    printable,
+)
 from shoestring.core.snapshot import NodeReport
 from shoestring.peer.door import Door
 from shoestring.peer.identity import Identity
@@ -130,7 +139,11 @@ class PeerServer:
         message = decode(data)
         if not isinstance(message, AskMessage):
             raise PeerError("the peer sent an answer to nothing")
-        task = asyncio.create_task(self._answer(socket, message))
+        if len(self._asks) >= ASKS_MAX:
+            busy = failure(message.id, BusyError(f"{ASKS_MAX} other questions are being answered"))
+            task = asyncio.create_task(_send(socket, encode(busy)))
+        else:
+            task = asyncio.create_task(self._answer(socket, message))
         self._asks.add(task)
         task.add_done_callback(self._asks.discard)
 
@@ -138,12 +151,17 @@ class PeerServer:
         try:
             answer = success(ask.id, await self._handler(ask.verb, ask.body))
         except ShoestringError as error:
-            answer = failure(ask.id, f"{error.message} {error.hint}".strip())
+            answer = failure(ask.id, error)
         data = encode(answer)
         if len(data) > MESSAGE_MAX:
-            data = encode(failure(ask.id, f"the answer to {ask.verb} is {len(data)} bytes long"))
-        with contextlib.suppress(ConnectionError):
-            await socket.send_bytes(data)
+            long = RefusedError(f"the answer to {ask.verb} is {len(data)} bytes long")
+            data = encode(failure(ask.id, long))
+        await _send(socket, data)
+
+
+async def _send(socket: web.WebSocketResponse, data: bytes) -> None:
+    with contextlib.suppress(ConnectionError):
+        await socket.send_bytes(data)
 
 
 class PeerClient:
@@ -211,14 +229,14 @@ class PeerClient:
         self._socket = None
         for waiting in self._waiting.values():
             if not waiting.done():
-                waiting.set_exception(PeerError("the link to the other node broke"))
+                waiting.set_exception(SilentError("the link to the other node broke"))
 
     async def ask(
         self, verb: str, body: Mapping[str, object], timeout_seconds: float
     ) -> Mapping[str, object]:
         """Have the peer do something; raises PeerError when it cannot be asked or says no."""
         if self._socket is None:
-            raise PeerError(
+            raise SilentError(
                 "the other node does not answer",
                 hint="on it: systemctl status shoestring-agent",
             )
@@ -226,7 +244,7 @@ class PeerClient:
         identity = self._next
         data = encode(AskMessage("ask", identity, verb, dict(body)))
         if len(data) > MESSAGE_MAX:
-            raise PeerError(
+            raise UsageError(
                 f"the question to {verb} is {len(data)} bytes: {MESSAGE_MAX} may be sent"
             )
         future: asyncio.Future[AnswerMessage] = asyncio.get_running_loop().create_future()
@@ -236,15 +254,16 @@ class PeerClient:
             async with asyncio.timeout(timeout_seconds):
                 answer = await future
         except TimeoutError as error:
-            raise PeerError(
+            raise SilentError(
                 f"the other node did not {verb} within {timeout_seconds:g} s"
             ) from error
         except ConnectionError as error:
-            raise PeerError("the link to the other node broke") from error
+            raise SilentError("the link to the other node broke") from error
         finally:
             del self._waiting[identity]
         if not answer.ok:
-            raise PeerError(f"the other node refused to {verb}: {answer.body.get('error')}")
+            said = printable(str(answer.body.get("error")))
+            raise from_wire(f"the other node refused to {verb}: {said}", answer.body)
         return answer.body
 
 

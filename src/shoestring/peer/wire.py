@@ -16,7 +16,7 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
-from shoestring.core.errors import PeerError
+from shoestring.core.errors import PeerError, ShoestringError, printable
 from shoestring.core.snapshot import NodeReport
 
 MESSAGE_MAX = 4 * 1024 * 1024
@@ -59,6 +59,7 @@ class AnswerMessage:
 
 Message = ReportMessage | AskMessage | AnswerMessage
 
+_REPORT: TypeAdapter[NodeReport] = TypeAdapter(NodeReport)
 _MESSAGE: TypeAdapter[Message] = TypeAdapter(Annotated[Message, Field(discriminator="kind")])
 
 
@@ -76,14 +77,32 @@ def decode(data: bytes | str) -> Message:
     if len(data) > MESSAGE_MAX:
         raise PeerError(f"the peer sent {len(data)} bytes; {MESSAGE_MAX} are allowed")
     try:
-        return _MESSAGE.validate_json(data)
+        return _printable(_MESSAGE.validate_json(data))
     except (ValidationError, ValueError) as error:
         raise PeerError("the peer sent something that is no message") from error
 
 
-def failure(identity: int, sentence: str) -> AnswerMessage:
-    """Return the answer that says no."""
-    return AnswerMessage("answer", identity, ok=False, body={"error": sentence})
+def _printable(message: Message) -> Message:
+    """Return a report with texts that may go to a terminal and a log: the peer has written them."""
+    if not isinstance(message, ReportMessage):
+        return message
+
+    def clean(value: object) -> object:
+        if isinstance(value, str):
+            return printable(value)
+        if isinstance(value, dict):
+            return {clean(key): clean(each) for key, each in value.items()}
+        return [clean(each) for each in value] if isinstance(value, list) else value
+
+    cleaned = clean(_REPORT.dump_python(message.report, mode="json"))
+    return ReportMessage("report", _REPORT.validate_python(cleaned))
+
+
+def failure(identity: int, error: ShoestringError) -> AnswerMessage:
+    """Return the answer that says no; error: the sentence that earlier versions read."""
+    sentence = f"{error.message} {error.hint}".strip()
+    body = {"error": sentence, "said": error.message, "hint": error.hint, "kind": error.kind}
+    return AnswerMessage("answer", identity, ok=False, body=dict(body))
 
 
 def success(identity: int, body: Mapping[str, object]) -> AnswerMessage:

@@ -31,25 +31,6 @@ class Prepared:
     who: str = ""
 
 
-@dataclass
-class Lease:
-    """Who holds this node's lock, and until when it need not speak again (monotonic)."""
-
-    token: str = ""
-    until: float = 0.0
-    what: str = ""
-
-
-@dataclass
-class Desk:
-    """What is under way for one lease."""
-
-    incoming: Incoming | None = None
-    prepared: Prepared | None = None
-    before: instances.Wanted | None = None
-    committed: bool = False
-
-
 class Admission:
     """Asks the questions; each raises EngineError that says why not."""
 

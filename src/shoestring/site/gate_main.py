@@ -37,6 +37,7 @@ TRACE = 9
 TRACE_LINE_MAX = 64 * 1024
 ERRORS_MAX = 5
 SLOT_SECONDS = 20.0
+CHECKS_MAX = 3
 RECEIVE = "git-receive-pack"
 
 
@@ -165,7 +166,8 @@ def note(name: str, why: str) -> None:
 def press(request: Request, name: str) -> None:
     """Promote, roll back, or say what is live; raises ShoestringError."""
     if request.verb == "check":
-        sys.exit(check.over_ssh())
+        with slot("check", CHECKS_MAX):
+            sys.exit(check.over_ssh())
     if request.verb == "status":
         document = ask("GET", "/overview", at=SITE_SOCKET, unit=UNIT)
         for environment, now in document["deployed"].items():

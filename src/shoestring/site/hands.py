@@ -13,20 +13,21 @@ import pwd
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from shoestring.config.model import Config
 from shoestring.core.errors import EngineError, ShoestringError
 from shoestring.core.site import ENVIRONMENTS, Deployed, Environment, Relation, SiteSeen
 from shoestring.site import adoption, drift, examine, instances, layout, policy, releases, sessions
-from shoestring.site.admission import Admission, Desk, Lease, Prepared
+from shoestring.site.admission import Admission, Prepared
 from shoestring.site.branches import Branches
 from shoestring.site.examiner import Examiner
 from shoestring.site.git import SlowError
 from shoestring.site.housekeeping import collect
 from shoestring.site.incoming import Incoming
 from shoestring.site.keys import PROGRAM
+from shoestring.site.lease import PIN, Desk, Leased
 from shoestring.site.livelog import LiveLog
 from shoestring.site.repository import FIRST_DATE, NOBODY, USER, Commit, Repository
 from shoestring.site.trial import trial
@@ -43,9 +44,6 @@ from shoestring.system.places import (
     SITE_SLOTS,
 )
 
-LEASE_SECONDS = 15.0
-LOCK_WAIT_SECONDS = 25.0
-PIN = "refs/shoestring/prepared"
 PEER = "refs/shoestring/peer"
 NONCE_FILE = SITE / "nonce-seed"
 SOURCE = "Source-Commit"
@@ -56,24 +54,21 @@ FIRST_FILES = {
 Tell = Callable[[str, Mapping[str, str]], None]
 
 
-class Hands:
+class Hands(Leased):
     """The site of this node."""
 
     def __init__(self, config: Config, node: str, tell: Tell) -> None:
         assert config.site is not None
+        super().__init__(
+            node, Repository(SITE_REPOSITORY, USER, examine.limits(config.site, writes=True))
+        )
         self.config = config
         self.site = config.site
-        self.node = node
-        self.repository = Repository(SITE_REPOSITORY, USER, examine.limits(self.site, writes=True))
         self._tell = tell
         self.examiner = Examiner(SITE_REPOSITORY, USER, self.site)
         self.live = LiveLog(self.repository, self.site.live_branch, SITE_LIVE_LOG)
         self.branches = Branches(self.repository, SITE_BRANCHES, self.site.branches_max)
         self._admission = Admission(self.repository, self.site, self.examiner, self.live)
-        self._lease = Lease()
-        self._desk = Desk()
-        self._free = threading.Condition()
-        self._working = threading.Lock()
         self.drift: tuple[str, ...] = ()
         self.corrupt = ""
         self._preparing = ""
@@ -107,58 +102,6 @@ class Hands:
         if found := look():
             facts = {"node": self.node, "branch": self.site.live_branch, "found": found}
             self._tell("SITE-816", {**facts, "head": self.live.head[:8]})
-
-    # --- the lock
-
-    def lock(self, token: str, what: str, wait_seconds: float = LOCK_WAIT_SECONDS) -> None:
-        """Take this node's lock; waits for whoever has it, and raises EngineError at last."""
-        until = time.monotonic() + wait_seconds
-        with self._free:
-            while self._is_held() and self._lease.token != token:
-                left = min(until, self._lease.until) - time.monotonic()
-                if time.monotonic() > until:
-                    raise EngineError(f"{self.node} is busy: {self._lease.what}", hint="try again")
-                self._free.wait(max(0.01, left))
-            self._lease = Lease(token, time.monotonic() + LEASE_SECONDS, what)
-            self._clear()
-
-    def _clear(self) -> None:
-        if self._desk.incoming is not None:
-            self._desk.incoming.close()
-        self._desk = Desk()
-
-    def _is_held(self) -> bool:
-        return bool(self._lease.token) and time.monotonic() < self._lease.until
-
-    @property
-    def is_busy(self) -> bool:
-        """Tell whether somebody holds this node's lock."""
-        return self._is_held()
-
-    def renew(self, token: str) -> None:
-        """Keep the lease; raises EngineError if it was lost."""
-        with self._free:
-            if self._lease.token != token or not self._is_held():
-                raise EngineError(f"the lock on {self.node} was lost: it took too long")
-            self._lease.until = time.monotonic() + LEASE_SECONDS
-
-    def unlock(self, token: str) -> None:
-        """Give the lock back, and forget what was prepared."""
-        with self._free:
-            if self._lease.token != token:
-                return
-            self._lease = Lease()
-            self._clear()
-            self._free.notify_all()
-        self.repository.unpin(f"{PIN}/{token}")
-
-    @contextlib.contextmanager
-    def _holding(self, token: str) -> Iterator[Desk]:
-        """Work under a lease, one step at a time; the lease cannot be lost meanwhile."""
-        self.renew(token)
-        with self._working:
-            yield self._desk
-        self.renew(token)
 
     # --- objects
 

@@ -74,9 +74,9 @@ def settings(site: Site, nonce_seed: str, signers: Path) -> dict[str, str]:
 
 def gate_bounds(site: Site) -> dict[str, dict[str, int]]:
     """Return what a developer's git may use, in bytes and seconds (see gate_main)."""
-    memory = (512 + 4 * int(site.file_size_max_mb)) * 2**20
+    memory = (256 + 4 * int(site.file_size_max_mb)) * 2**20
     file = int(site.push_size_max_mb * 1.2 + 64) * 2**20
-    push = {"memory": memory, "cpu": 300, "file": file, "seconds": 900, "at_once": 6}
+    push = {"memory": memory, "cpu": 300, "file": file, "seconds": 900, "at_once": 4}
     fetch = {"memory": memory * 2, "cpu": 600, "file": file, "seconds": 3600, "at_once": 12}
     return {"push": push, "fetch": fetch}
 

@@ -134,7 +134,8 @@ class There:
         who: str = "",
     ) -> str:
         """Have it build and check."""
-        body = {"token": token, "branch": branch, "new": new, "source": source, "who": who}
+        body = {"token": token, "branch": branch, "new": new, "source": source}
+        body |= {"who": who} if who else {}  # a node of the version before knows no such key
         return str(self._ask("site-prepare", {**body, "environment": environment})["done"])
 
     def commit(self, token: str) -> float:
@@ -195,7 +196,7 @@ class SitePair:
             return self._both(step, f"deleting {branch} by {who}", say, expected=old)
         environment: Environment | None
         environment = "staging" if branch == self.site.staging_branch else None
-        step = Step(branch, new, environment, new, who)
+        step = Step(branch, new, environment, new, "" if environment else who)
         return self._both(step, f"a push of {branch} by {who}", say, expected=old)
 
     def promote(self, who: str, say: Say, source: str = "") -> Done:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from shoestring.core.errors import ShoestringError
+from shoestring.core.errors import ShoestringError, SilentError, from_wire
 from shoestring.system.places import CONTROL_SOCKET
 
 ANSWER_SECONDS = 200.0
@@ -61,7 +61,7 @@ def ask(
     finally:
         connection.close()
     if response.status != 200:
-        raise ShoestringError(str(answer.get("error")), hint=str(answer.get("hint", "")))
+        raise from_wire(str(answer.get("error")), answer)
     return answer
 
 
@@ -98,9 +98,9 @@ def _sent(
         raise _silent(at, unit) from error
 
 
-def _silent(at: Path, unit: str) -> ShoestringError:
+def _silent(at: Path, unit: str) -> SilentError:
     what = "the agent" if unit == "shoestring-agent" else unit
-    return ShoestringError(f"{what} does not answer on {at}", hint=f"systemctl status {unit}")
+    return SilentError(f"{what} does not answer on {at}", hint=f"systemctl status {unit}")
 
 
 def ask_peer(verb: str, body: Mapping[str, object]) -> Mapping[str, Any]:

@@ -48,7 +48,7 @@ PARTS = st.sampled_from(
     ]
 )
 EXAMPLES = int(os.environ.get("SHOESTRING_FUZZ", "250"))
-PLAIN = re.compile(r"</?[^'\"\\$<>/]+>?|[^'\"\\$<>/]+")
+PLAIN = re.compile(r"</?[^'\"\\$<>/ ]+>?|[^'\"\\$<>/ ]+")
 CONDITIONS = ("<ifmodule",)
 
 
@@ -115,6 +115,7 @@ def escaped(name: str) -> str:
 @example("# a \\\nIndexIgnore b\nIndexIgnore c\\")
 @example("IndexIgnore 'a\\'b' \"c\\\\\"d\n")
 @example("\u00a0IndexIgnore a")
+@example("<IfModule info_module>IndexIgnore")
 @given(st.lists(PARTS, max_size=25).map("".join))
 def test_our_reader_reads_what_apache_reads(folder: Path, text: str):
     check_alike(folder, text)

@@ -322,13 +322,14 @@ def spoil_certificate(host: Host, *, days: str, authority: str) -> None:
     query(host, "FLUSH LOCAL SSL; STOP SLAVE; START SLAVE")
 
 
-PAIRING = (
-    "-CA /var/lib/shoestring/identity/certificate.pem -CAkey /var/lib/shoestring/identity/key.pem"
+OWN = (
+    "-CA /var/lib/shoestring/database/authority/ca.crt "
+    "-CAkey /var/lib/shoestring/database/authority/ca.key"
 )
 STRANGER = "-CA /root/stranger.crt -CAkey /root/stranger.key"
 
 
-@pytest.mark.parametrize(("days", "authority"), [("0", PAIRING), ("30", STRANGER)])
+@pytest.mark.parametrize(("days", "authority"), [("0", OWN), ("30", STRANGER)])
 def test_an_expired_or_foreign_certificate(
     pair: Lab, alpha: Host, beta: Host, shoestring, days: str, authority: str
 ):
