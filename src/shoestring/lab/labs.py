@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -196,7 +195,8 @@ class Lab:
             host.remove()
         for namespace in (self.place.namespace, self.place.visitors):
             run(["ip", "netns", "delete", namespace], check=False)
-        shutil.rmtree(self.place.folder, ignore_errors=True)
+        # Not shutil: visitors may have nested folders deeper than Python counts.
+        run(["rm", "-rf", str(self.place.folder)], check=False, timeout_seconds=120)
 
     def _end_forward(self) -> None:
         with contextlib.suppress(OSError, ValueError):
