@@ -48,7 +48,7 @@ def rendered() -> Iterator[tuple[str, str]]:
     for environment in ENVIRONMENTS:
         instance = Instance(environment, "a")
         yield f"site/{environment}.conf", httpd_conf(serving, instance, wanted, "")
-        yield f"site/{environment}-php.conf", php_conf(instance, wanted)
+        yield f"site/{environment}-php.conf", php_conf(serving, instance, wanted)
     yield from guarded(wanted)
     six = parse(pair_toml() + '[vips.six]\naddress = "2001:db8::200/64"\nprefer = "beta"\n')
     yield "with-ipv6-alone/keepalived.conf", render(six, "alpha", DEBIAN)[0].text

@@ -25,10 +25,14 @@ from shoestring.core.database import DatabaseSeen, DatabaseState, ReplicaSeen
 from shoestring.core.seen import Seen
 from shoestring.core.snapshot import PEER_FRESH_SECONDS, ClaimSeen, Silence, Snapshot
 from shoestring.database.gtid import covers
+from shoestring.database.lease import closed_epoch
+from shoestring.database.render import SEMI_SYNC_TIMEOUT_MAX
 from shoestring.database.role import boot_role
 from tests.simulation.world import STEP, SimNode, World
 
-SEMI_SYNC_SECONDS = 10.0
+SEMI_SYNC_SECONDS = SEMI_SYNC_TIMEOUT_MAX / 1000
+DIAL_SECONDS_MAX = 1.5
+ROUTE_SECONDS_MAX = 0.6
 RESTART_SECONDS = 1.0
 AGENT_SECONDS = 1.0
 CLAIM_SECONDS = 0.6
@@ -117,15 +121,40 @@ class DatabaseWorld(World):
         self.next_id = 1
         self.writes = True
         self.agents_back: dict[str, float] = {}
+        self.frozen_until: dict[str, float] = {}
+        self._talked = True
+        self._dialed_at = self._replicates_at = 0.0
 
-    def kill_agent(self, node: SimNode) -> None:
-        """Kill an agent: its penalty is left; systemd starts it again soon."""
+    def freeze(self, node: SimNode, seconds: float) -> None:
+        """Pause a whole machine; its clock goes on, as that of a virtual machine does."""
+        node.frozen = True
+        self.frozen_until[node.name] = self.now + seconds
+
+    def hears_report(self, node: SimNode) -> bool:
+        """A link that was cut is dialed again: reports come later than the cable is back."""
+        return super().hears_report(node) and self.now >= self._dialed_at
+
+    def _reconnect(self) -> None:
+        """Have replication and the agents' link dial, each in its time, once the cable is back."""
+        talks = self.talks(self.nodes["alpha"])
+        if talks and not self._talked:
+            self._dialed_at = self.now + self.dice.uniform(0, DIAL_SECONDS_MAX)
+            self._replicates_at = self.now + self.dice.uniform(0, DIAL_SECONDS_MAX)
+        self._talked = talks
+
+    def _replicates(self, node: SimNode) -> bool:
+        theirs = self._peer_of(self.database(node))
+        up = self.talks(node) and self.now >= self._replicates_at
+        return up and theirs.alive and not theirs.hung
+
+    def kill_agent(self, node: SimNode, seconds: float = AGENT_SECONDS) -> None:
+        """Kill an agent: its penalty is left; systemd starts it again soon, or a person later."""
         if node.agent:
             node.agent = False
             mine = self.database(node)
             mine.silence = mine.claim = mine.claiming_until = None
             mine.claimed_at = mine.claim_answered_at = None
-            self.agents_back[node.name] = self.now + AGENT_SECONDS
+            self.agents_back[node.name] = self.now + seconds
             node.handing.clear()
             for instance in node.vrrp.values():
                 instance.track = -10 if instance.track <= -254 else max(-200, instance.track) - 10
@@ -137,7 +166,10 @@ class DatabaseWorld(World):
         return next(d for d in self.databases.values() if d is not database)
 
     def step(self) -> bool:
+        self._reconnect()
         for node in self.nodes.values():
+            if node.frozen and self.now >= self.frozen_until[node.name]:
+                node.frozen = False
             self._mariadb(node)
             if not node.agent and self.now >= self.agents_back.get(node.name, 0.0):
                 node.agent = True
@@ -151,7 +183,7 @@ class DatabaseWorld(World):
 
     def _mariadb(self, node: SimNode) -> None:
         mine = self.database(node)
-        if not node.powered:
+        if not node.powered or node.frozen:
             return
         if not mine.alive:
             self._start(node, mine)
@@ -167,17 +199,15 @@ class DatabaseWorld(World):
         if mine.starting_since is None:
             mine.starting_since = self.now
         other = self.other(node)
-        heard = self.link and other.powered and other.agent and other.said is not None
-        fresh = heard and self.now - other.said_at <= PEER_FRESH_SECONDS
+        fresh = self.hears_report(node) and self.now - other.said_at <= PEER_FRESH_SECONDS
         peer = other.said.database if fresh and other.said is not None else None
         found = boot_role(mine.state, node.name, peer, self.now - mine.starting_since)
         if found.role != "wait" and node.agent:
             mine.boot(found.role)
 
     def _receive(self, node: SimNode, mine: SimDatabase) -> None:
-        theirs, other = self._peer_of(mine), self.other(node)
-        reachable = self.link and other.powered and theirs.alive and not theirs.hung
-        if mine.io and reachable:
+        theirs = self._peer_of(mine)
+        if mine.io and self._replicates(node):
             have = mine.log + mine.relay
             shared = common(have, theirs.log)
             if shared < len(have) and shared < len(theirs.log):
@@ -236,7 +266,7 @@ class DatabaseWorld(World):
             starting = mine.starting_since is not None
             return DatabaseSeen(False, "dead", process=mine.hung, starting=starting)
         theirs, other = self._peer_of(mine), self.other(node)
-        reachable = self.link and other.powered and theirs.alive and not theirs.hung
+        reachable = self._replicates(node)
         return DatabaseSeen(
             alive=True,
             read_only=mine.read_only,
@@ -270,8 +300,6 @@ class DatabaseWorld(World):
                 self._answer(node, mine)
             case AskSegment():
                 mine.silence = (self._silence(node, mine), self.now)
-                if node.gateway:
-                    mine.gateway_at = self.now
             case Release() | Open() | CloseWrites() | SemiSync() | Follow() | UndoGhosts():
                 if mine.alive and not mine.hung:
                     self._to_mariadb(mine, action)
@@ -280,7 +308,8 @@ class DatabaseWorld(World):
 
     def _way_by_gateway(self, node: SimNode) -> bool:
         other = self.other(node)
-        return node.gateway and other.gateway and node.powered and other.powered
+        up = node.powered and other.powered and not node.frozen and not other.frozen
+        return node.gateway and other.gateway and up
 
     def _claim(self, node: SimNode, mine: SimDatabase) -> None:
         if mine.claiming_until is None:
@@ -292,19 +321,21 @@ class DatabaseWorld(World):
         mine.claim_answered_at = self.now
         theirs = self._peer_of(mine)
         if self._way_by_gateway(node) and self.other(node).agent and theirs.claiming_until:
-            theirs.claim = (ClaimSeen(True, mine.state.epoch), self.now)
+            theirs.claim = (ClaimSeen(True, mine.state.epoch, gateway=True), self.now)
             theirs.claiming_until = None
 
     def _give_up_claim(self, node: SimNode, mine: SimDatabase) -> None:
         if mine.claiming_until is not None and self.now >= mine.claiming_until:
-            mine.claim, mine.claiming_until = (ClaimSeen(), self.now), None
+            mine.claim, mine.claiming_until = (ClaimSeen(gateway=node.gateway), self.now), None
 
     def _silence(self, node: SimNode, mine: SimDatabase) -> Silence:
-        other = self.other(node)
+        other, theirs = self.other(node), self._peer_of(mine).state
         before, at = mine.silence or (Silence(), 0.0)
         again = before.peer_answers_by_gateway and at > node.heard_at
-        by_gateway = (self._way_by_gateway(node) and other.agent) or again
-        return Silence(self.link and other.powered, by_gateway)
+        if not (self._way_by_gateway(node) and other.agent):
+            return Silence(self.talks(node), again, gateway=node.gateway)
+        closed = closed_epoch(theirs, other.name, node.name)
+        return Silence(self.talks(node), True, gateway=node.gateway, closed_epoch=closed)
 
     def _to_mariadb(self, mine: SimDatabase, action: object) -> None:
         match action:

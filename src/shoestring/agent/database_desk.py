@@ -18,6 +18,7 @@ from shoestring.agent.control import StrictWord, body_of, parsed
 from shoestring.agent.loop import Loop
 from shoestring.agent.node_work import node_work
 from shoestring.config.model import Config
+from shoestring.core.action import UndoGhosts
 from shoestring.core.database import DatabaseState
 from shoestring.core.errors import EngineError, PeerError, ShoestringError, UsageError
 from shoestring.core.event import Event
@@ -26,6 +27,8 @@ from shoestring.core.snapshot import PEER_FRESH_SECONDS, PromoteRequest, RejoinR
 from shoestring.database import ghosts, link, repair, state, tls, verify
 from shoestring.database.compare import STEPS, Comparer
 from shoestring.database.conflict import stopped_at
+from shoestring.database.look import Look
+from shoestring.database.report import rejoin_refusal
 from shoestring.database.role import BootRole, boot_role
 from shoestring.database.survey import survey
 from shoestring.peer.identity import IDENTITY
@@ -42,6 +45,11 @@ ASK_SECONDS = 20.0
 LOOK_SECONDS = 1.0
 BUSY_SECONDS_MAX = 60.0
 WORD_SECONDS = 30.0
+REJOIN_SECONDS = 120.0
+FOLLOWS_SECONDS = 1.5
+LOOK_AGAIN_SECONDS = 0.2
+ASK_AGAIN_SECONDS = 6.0
+RECLONE_HINT = "shoestring database reclone {node} makes a new copy (the old one is kept aside)"
 UNIT = "shoestring-database"
 
 AskPeer = Callable[[str, Mapping[str, object], float], Awaitable[Mapping[str, object]]]
@@ -277,10 +285,50 @@ class DatabaseDesk:
 
     @verb("database-rejoin", by=(ROOT, PEER))
     async def _rejoin(self) -> Answer:
-        request = RejoinRequest(secrets.token_hex(8))
-        self._loop.ask(request)
-        self._loop.forget(request)
-        return {"done": True, "sentence": f"{self._node} saves what it has too much, and follows"}
+        """Undo what this replica has too much; answer when it follows, or say why it does not."""
+        settings, snapshot = self._config.database, self._loop.snapshot
+        if settings is None or snapshot is None:
+            raise EngineError("the agent has just started: try again in a moment")
+        memory = self._loop.memory
+        view = Look(self._config, settings, memory, memory.database, snapshot)
+        if why := rejoin_refusal(view):
+            raise EngineError(f"rejoin is refused: {why}", hint="shoestring database status")
+        began = boot_seconds()
+        following_since = asked_at = None
+        while (now := boot_seconds()) - began < REJOIN_SECONDS:
+            failed = self._loop.failures.get(UndoGhosts.__name__)
+            if failed is not None and failed.at >= began:
+                raise EngineError(failed.value, hint=RECLONE_HINT.format(node=self._node))
+            following_since = (following_since or now) if self._follows_since(began) else None
+            if following_since is not None and now - following_since >= FOLLOWS_SECONDS:
+                return {"done": True, "sentence": f"{self._node} follows the writer"}
+            if asked_at is None or (
+                following_since is None and now - asked_at >= ASK_AGAIN_SECONDS
+            ):
+                asked_at = now
+                request = RejoinRequest(secrets.token_hex(8))
+                self._loop.ask(request)
+                self._loop.forget(request)
+            await asyncio.sleep(LOOK_AGAIN_SECONDS)
+        raise EngineError(
+            f"{self._node} does not follow the writer after {REJOIN_SECONDS:g} s: "
+            f"{self._what_stops() or 'no reason is known'}",
+            hint=RECLONE_HINT.format(node=self._node),
+        )
+
+    def _follows_since(self, began: float) -> bool:
+        """Tell whether MariaDB, seen after a time, has both threads and nothing too much."""
+        seen, report = self._board.database, self._loop.report
+        if not isinstance(seen, Seen) or seen.at <= began or not seen.value.alive:
+            return False
+        link, mine = seen.value.replica, report.database if report is not None else None
+        return link.io == link.sql == "Yes" and mine is not None and mine.ghosts == 0
+
+    def _what_stops(self) -> str:
+        seen = self._board.database
+        if not isinstance(seen, Seen) or not seen.value.alive:
+            return "MariaDB does not answer"
+        return seen.value.replica.sql_error or seen.value.replica.io_error
 
     @verb("database-grant", by=(ROOT, PEER))
     async def _grant(self, word: GrantWord) -> Answer:

@@ -8,6 +8,7 @@ from shoestring.core.database import DatabaseReport
 from shoestring.core.seen import Seen
 from shoestring.database import state
 from shoestring.database.act import ByGateway, DatabaseActor
+from shoestring.database.lease import closed_epoch
 from shoestring.database.observe import DatabaseObserver
 from shoestring.system.board import Board
 from shoestring.system.netlink import Netlink
@@ -44,6 +45,11 @@ class DatabasePart:
         if self._actor is not None:
             self._actor.close()
 
+    def closed_epoch(self) -> int:
+        """Return the newest epoch in which this node answers no commit any more, or 0."""
+        other = self._config.other(self._node)
+        return closed_epoch(self._board.database_state, self._node, other)
+
     def _something_changes_hands(self) -> bool:
         peer, mine = self._board.peer, self._board.database_state
         if not isinstance(peer, Seen) or peer.value.database is None:
@@ -65,6 +71,7 @@ def database_weighs(report: DatabaseReport | None) -> tuple[object, ...]:
         report.writable,
         report.in_sync,
         report.fit,
+        report.synced,
         report.io,
         report.sql,
         report.ghosts,

@@ -23,12 +23,13 @@ from shoestring.core.guard import GUARD_DENIED, Block, EvidenceSeen, GuardSeen, 
 from shoestring.guard import decide as verdicts
 from shoestring.guard.act import Kernel, cut_connections
 from shoestring.guard.blocks import BlockList, settled
-from shoestring.guard.decide import Suspect, name_of
+from shoestring.guard.decide import Suspect, name_of, networks_around
 from shoestring.guard.denials import Denials, met
 from shoestring.guard.engine import Engine
 from shoestring.guard.formats import compile_format
 from shoestring.guard.harvest import Tail
 from shoestring.guard.lines import PARSERS, sniff
+from shoestring.guard.render import closed_ports
 from shoestring.guard.rules import Rules, builtin, with_own
 from shoestring.guard.sources import EVIDENCE_MAX, Evidence, Source
 from shoestring.system.files import read_bounded
@@ -69,12 +70,15 @@ class GuardDesk:
         self._denials = Denials(Path(GUARD_DENIED)) if self._settings.proxies else None
         self._crawlers = GuardCrawlers()
         self._lasting: list[str] = []
+        self._unbounded: tuple[str, ...] = ()
         self._parse_configured()
         self._engine = Engine(
             self._suspect,
             rules=self._load_rules(),
             traps=frozenset(self._settings.traps),
             flood_a_minute=self._settings.flood_a_minute,
+            foreign_points_max=self._settings.foreign_points_max,
+            proxies=self._settings.proxies,
         )
         positions = self._store.positions()
         self._tails = [
@@ -164,13 +168,16 @@ class GuardDesk:
         score = source.score + source.heard
         suspect = Suspect(name, score, dict(source.families), tuple(source.evidence), now)
         before = self.blocks.get(name)
+        if self._denials is None and self._is_within_a_block(name, now):
+            self._engine.sources.forgive(source)
+            return False  # its whole network is blocked: what is read now was written before that
         if before is not None and before.until > now:
             self._seen_again(before, source)
             return False  # blocked already, or allowed by an operator's word
         crawler = self._crawlers.is_crawler(name, source)
         if crawler is not False:
             if crawler:
-                source.forgive()
+                self._engine.sources.forgive(source)
             return False
         verdict = verdicts.decide(
             self._settings, self._memory, self._lists.allowed, before, suspect
@@ -178,7 +185,7 @@ class GuardDesk:
         self._memory = verdict.memory
         if verdict.block is None:
             return False
-        source.forgive()
+        self._engine.sources.forgive(source)
         block = replace(verdict.block, node=self._node)
         if not verdict.enforced:
             self._would(block, verdict.why)
@@ -190,6 +197,10 @@ class GuardDesk:
         self._tell("GRD-901", {"source": name, "length": _words(block), "reason": block.reason})
         return False
 
+    def _is_within_a_block(self, name: str, now: float) -> bool:
+        around = (self.blocks.get(wide) for wide in networks_around(name))
+        return any(b is not None and not b.lifted and b.until > now for b in around)
+
     def _judge_answered(self) -> None:
         """Judge those of whom DNS has now said whether they are search engines, or has not."""
         for name, source in self._crawlers.answered():
@@ -200,7 +211,7 @@ class GuardDesk:
         if self._denials is not None and not before.lifted:
             evidence = (*before.evidence, *map(_evidence, source.evidence))[-EVIDENCE_MAX:]
             self._pending.append(self.blocks.amend(replace(before, evidence=evidence)))
-            source.forgive()
+            self._engine.sources.forgive(source)
 
     def _would(self, block: Block, why: str) -> None:
         if len(self.would) >= WOULD_MAX:
@@ -257,7 +268,14 @@ class GuardDesk:
             return
         now = time.time()
         blocks = [*self.blocks.active(now), *self._lists.from_outside]
-        self._kernel.make(list(self._lists.allowed.networks), self._settings.ports, blocks, now)
+        allowed, ports = list(self._lists.allowed.networks), closed_ports(self._config)
+        self._kernel.make(allowed, ports, blocks, now)
+        try:
+            self._kernel.bound(allowed, ports, self._settings.connections_max)
+        except EngineError as error:
+            self._unbounded = (f"connections_max is not in force: {error}",)
+        else:
+            self._unbounded = ()
 
     def _trouble(self, why: str) -> None:
         if why not in self._troubles:
@@ -395,10 +413,13 @@ class GuardDesk:
             unread=counts.unread + counts.without_address,
             behind_bytes=sum(tail.behind_bytes for tail in self._tails),
             logs={str(t.path): _state(t) for t in self._tails},
-            troubles=tuple([*self._lasting, *self._lists.troubles, *troubles, *self._troubles][:8]),
+            troubles=tuple([*self._standing(), *troubles, *self._troubles][:8]),
             capped=self._is_capped(now),
             observe_left_seconds=max(0.0, left) if self._settings.mode == "auto" else 0.0,
         )
+
+    def _standing(self) -> list[str]:
+        return [*self._lasting, *self._unbounded, *self._lists.troubles]
 
     def _is_capped(self, now: float) -> bool:
         lately = verdicts.new_lately(self._memory, now)

@@ -92,12 +92,13 @@ def _fence(here: Snapshot, action: Any, _by_gateway: bool) -> Snapshot:
 
 
 def _ask(here: Snapshot, _action: Any, by_gateway: bool) -> Snapshot:
-    silence = Silence(somebody_answers=False, peer_answers_by_gateway=by_gateway)
+    silence = Silence(False, by_gateway, gateway=here.gateway_at == here.now)
     return replace(here, silence=Seen(silence, here.now))
 
 
 def _claim(here: Snapshot, _action: Any, by_gateway: bool) -> Snapshot:
-    return here if by_gateway else replace(here, claim=Seen(ClaimSeen(), here.now))
+    unanswered = ClaimSeen(gateway=here.gateway_at == here.now)
+    return here if by_gateway else replace(here, claim=Seen(unanswered, here.now))
 
 
 def _answer(here: Snapshot, _action: Any, _by_gateway: bool) -> Snapshot:

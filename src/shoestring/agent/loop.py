@@ -15,10 +15,12 @@ from shoestring.agent.decide import decide, report
 from shoestring.agent.journal import MEMORY, SNAPSHOT, JournalWriter
 from shoestring.agent.lanes import Lanes
 from shoestring.agent.store import Store
+from shoestring.agent.watchdog import Watchdog
 from shoestring.config.model import Config
 from shoestring.core.action import Action, resource
 from shoestring.core.decision import Decision, Memory
 from shoestring.core.event import Event
+from shoestring.core.seen import Seen
 from shoestring.core.snapshot import NodeReport, Request, Snapshot
 from shoestring.system.board import Board
 from shoestring.system.clock import boot_seconds, wall_seconds
@@ -63,19 +65,23 @@ class Loop:
         self._store = store
         self._publish = publish
         self._memory: Memory = store.load()
+        self._watchdog = Watchdog()
         self._requests: list[Request] = []
         self._waiting: dict[str, asyncio.Queue[Event]] = {}
         self._reported: NodeReport | None = None
         self._reported_at = 0.0
+        self.failures: dict[str, Seen[str]] = {}
         self.report: NodeReport | None = None
         self.snapshot: Snapshot | None = None
 
     async def run(self) -> None:
         """Tick until cancelled."""
+        self._watchdog.start()
         while True:
             self._board.nudged.clear()
             decision, snapshot = self.tick()
             notify("WATCHDOG=1")
+            self._watchdog.beat()
             pause = next_tick_seconds(decision, snapshot)
             await asyncio.sleep(TICK_GAP_SECONDS)
             with contextlib.suppress(TimeoutError):
@@ -91,6 +97,7 @@ class Loop:
         self._memory = decision.memory
         moves = {vip for vip, of_vip in decision.memory.vips.items() if of_vip.hand is not None}
         self._board.leaving = frozenset(moves)
+        self._board.decided_at = snapshot.now
         self._lanes.submit(decision.actions)
         for event in decision.events:
             self._tell(event)
@@ -108,9 +115,11 @@ class Loop:
             config_hash=self._here.config_hash,
             version=__version__,
             link_local=self._here.link_local,
+            hardware=board.hardware,
             checks=dict(board.checks),
             vips=dict(board.vips),
             adverts=dict(board.adverts),
+            forged=dict(board.forged),
             peer=board.peer,
             hook=board.hook,
             keepalived=board.keepalived,
@@ -130,6 +139,11 @@ class Loop:
             guard=board.guard,
             requests=requests,
         )
+
+    @property
+    def memory(self) -> Memory:
+        """Return what the last decision left to remember."""
+        return self._memory
 
     def state(self) -> Mapping[str, object]:
         """Return what the next decision would be made from, for those who imagine one."""
@@ -166,6 +180,7 @@ class Loop:
 
     def failed(self, action: Action, why: str) -> None:
         """Note that an action failed; the next tick decides again."""
+        self.failures[type(action).__name__] = Seen(why, boot_seconds())
         what = f"{type(action).__name__} {resource(action)}"
         facts = {"what": what, "node": self._here.node, "why": why}
         self.tell(Event("AGT-602", facts))

@@ -24,6 +24,7 @@ from shoestring.agent.loop import LOG, REPORT, Here, Loop
 from shoestring.agent.node_work import NodeWork
 from shoestring.agent.pairing import Pairing
 from shoestring.agent.rekey import Rekey
+from shoestring.agent.segment_part import SegmentPart
 from shoestring.agent.site_part import SitePart
 from shoestring.agent.stopped import clear_left_overs
 from shoestring.agent.store import Store
@@ -78,6 +79,7 @@ class Agent:
         self.hairpin = Hairpin(config, self.node, self.netlink, self.speaks.newer)
         self.database = DatabasePart(config, self.node, self.board, self.netlink, self.hairpin)
         self.vips = VipObserver(config, self.node, self.netlink, self.board)
+        self.segment = SegmentPart(config, self.node, self.netlink, self.board)
         self.lanes = Lanes(self._act, self.vips.nudge, self._failed)
         hash_ = config_hash(text)
         here = Here(config, hash_, self.node, link_local(addresses, interface))
@@ -215,7 +217,8 @@ class Agent:
         """Run until cancelled."""
         self.journal.start()
         await asyncio.to_thread(clear_left_overs)
-        fifo, adverts = Fifo(self.vips), AdvertListener(self.config, self.node, self.board)
+        fifo = Fifo(self.vips)
+        adverts = AdvertListener(self.config, self._hash, self.node, self.board)
         keepalived = Keepalived(DEBIAN, self.vips, self.board)
         server = self.control_server
         address = str(self.config.nodes[self.node].address[0])
@@ -249,6 +252,7 @@ class Agent:
                     self.desk.run(),
                     self.site.run(),
                     self.guard.run(),
+                    self.segment.run(),
                     self._share(),
                 ):
                     group.create_task(observer)
@@ -302,7 +306,7 @@ class Agent:
         except CommandError as error:
             LOG.warning("the peer cannot be asked by way of the gateway: %s", error)
             return
-        await self.hairpin.open(keys, self._peer_goes_on_alone)
+        await self.hairpin.open(keys, self._peer_goes_on_alone, self.database.closed_epoch)
 
     def _peer_goes_on_alone(self, epoch: int) -> None:
         """Have the loop answer a claim; one of an epoch that is over is told so, and no more."""

@@ -57,6 +57,10 @@ class KeyRing:
         """Return the number of the list; the higher one is the newer."""
         return self._keys.serial
 
+    def role(self, name: str) -> str:
+        """Return what the key of this name may do, or nothing if there is none."""
+        return next((key.role for key in self._keys.keys if key.name == name), "")
+
     @staticmethod
     def _read() -> keys.Keys:
         text = read_bounded(SITE_KEYS)

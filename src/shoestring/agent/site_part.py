@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import Iterator, Mapping
 from functools import partial
+from itertools import islice
 from typing import Annotated
 
 from aiohttp import web
@@ -21,6 +22,7 @@ from shoestring.core.event import Event
 from shoestring.core.seen import Seen, Unseen
 from shoestring.core.site import SiteReport, SiteSeen
 from shoestring.peer.rpc import Work
+from shoestring.site.policy import is_branch_name, is_commit
 from shoestring.system.board import Board
 from shoestring.system.clock import boot_seconds
 from shoestring.system.places import SITE_SOCKET
@@ -28,10 +30,11 @@ from shoestring.system.places import SITE_SOCKET
 LOOK_SECONDS = 2.0
 STEPS = (
     *("heads", "lock", "renew", "unlock", "revert", "take", "prepare", "commit", "keep-line"),
-    *("keys", "shared-look", "shared-done", "shared-forget", "share"),
+    *("accounts", "keys", "shared-look", "shared-done", "shared-forget", "share"),
 )
 ANSWER_SECONDS = 600.0
 SEEN_ANSWER_SECONDS = 10.0
+HEADS_MAX = 1000
 _SEEN: TypeAdapter[SiteSeen] = TypeAdapter(SiteSeen)
 
 
@@ -79,7 +82,7 @@ class SitePart:
     async def _look(self) -> None:
         peer = self._board.peer
         theirs = peer.value.site if isinstance(peer, Seen) else None
-        heads = dict(theirs.heads) if theirs is not None else {}
+        heads = _bounded(theirs.heads) if theirs is not None else {}
         before = self._board.site
         try:
             said = await self._program.ask("/seen", {"peer_heads": heads}, SEEN_ANSWER_SECONDS)
@@ -123,6 +126,12 @@ class SitePart:
         self._loop.tell(event)
         self._look_now.set()
         return web.json_response({"told": True})
+
+
+def _bounded(heads: Mapping[str, str]) -> dict[str, str]:
+    """Return the other node's branches as the site's program takes them; no name stops it."""
+    plain = (b for b, commit in heads.items() if is_branch_name(b) and is_commit(commit))
+    return {branch: heads[branch] for branch in islice(plain, HEADS_MAX)}
 
 
 def _weighs(seen: Seen[SiteSeen] | Unseen) -> object:

@@ -26,16 +26,16 @@ from aiohttp import web
 from shoestring.agent.control import as_json, body_of, parsed, uid_of
 from shoestring.agent.site_address import LiveAddress
 from shoestring.agent.site_keys import KeyRing
+from shoestring.agent.site_pushes import SitePushes
+from shoestring.agent.site_refusals import Refusals
 from shoestring.agent.site_sharing import SharingDesk, ask_other
 from shoestring.agent.site_steps import SiteSteps
 from shoestring.agent.site_words import (
     PromoteWord,
-    PushWord,
     RollbackWord,
     SeenWord,
     SettleWord,
     ShareWord,
-    SignedWord,
     SubjectWord,
 )
 from shoestring.config.load import in_force, load
@@ -47,7 +47,7 @@ from shoestring.core.errors import (
     UsageError,
 )
 from shoestring.core.site import Environment
-from shoestring.site import policy
+from shoestring.site import instances, policy, takeover
 from shoestring.site.pair import Done, Here, SitePair, There
 from shoestring.site.repository import USER
 from shoestring.system.agent_socket import ask
@@ -62,6 +62,8 @@ REQUEST_MAX = 2 * 1024 * 1024
 WHOLE_SECONDS = 600.0
 CHANGED_SECONDS = 1.0
 LINES_MAX = 1000
+EXAMINATIONS_MAX = 3
+FOR_THE_REPOSITORY = ("/push", "/received", "/refused", "/promote", "/rollback", "/overview")
 THREADS = 64
 Answer = Mapping[str, object]
 
@@ -89,6 +91,8 @@ class SiteServer:
         self.sharing = SharingDesk(config, node)
         self._loop = asyncio.get_running_loop()
         self._wake = asyncio.Event()
+        self._examining = asyncio.Semaphore(EXAMINATIONS_MAX)
+        self._pushes = SitePushes(self.pair, self.keys, Refusals(node, tell))
         self._allowed = {0, pwd.getpwnam(USER).pw_uid}
         self._steps = SiteSteps(self.here, self.keys, self.sharing, self._done_for_peer)
 
@@ -99,7 +103,8 @@ class SiteServer:
         """Return what is served."""
         app = web.Application(client_max_size=REQUEST_MAX, middlewares=[as_json, self._known])
         app.router.add_post("/push", self._push)
-        app.router.add_post("/signed", self._signed)
+        app.router.add_post("/received", self._received)
+        app.router.add_post("/refused", self._refused)
         app.router.add_post("/promote", self._promote)
         app.router.add_post("/rollback", self._rollback)
         app.router.add_get("/overview", self._overview)
@@ -117,7 +122,7 @@ class SiteServer:
     ) -> web.StreamResponse:
         """Let the user of the repository do what its own programs need, and root everything."""
         uid = uid_of(request)
-        free = request.path in ("/push", "/signed", "/promote", "/rollback", "/overview")
+        free = request.path in FOR_THE_REPOSITORY
         if uid not in self._allowed or (uid != 0 and not free):
             raise UsageError("this is for root")
         response: web.StreamResponse = await handler(request)
@@ -125,28 +130,29 @@ class SiteServer:
 
     # --- what people ask for, line by line
 
+    async def _received(self, request: web.Request) -> web.Response:
+        uid, body = uid_of(request), await body_of(request)
+        async with self._examining:
+            work = partial(self._pushes.received, uid, body)
+            return web.json_response(dict(await asyncio.to_thread(work)))
+
     async def _push(self, request: web.Request) -> web.StreamResponse:
-        word = parsed(PushWord, await body_of(request))
-        work = partial(self.pair.push, word.ref, word.old, word.new, word.who)
+        work = self._pushes.push(uid_of(request), await body_of(request))
         return await self._told(request, work, "SITE-810")
 
-    async def _signed(self, request: web.Request) -> web.Response:
-        word = parsed(SignedWord, await body_of(request))
-        if word.certificate != "G" or word.signer.split(" ")[0] != word.who:
-            raise UsageError(
-                "this site wants signed pushes, by the key of the developer",
-                hint="git config gpg.format ssh; git config user.signingkey FILE.pub; "
-                "git push --signed",
-            )
-        return web.json_response({"signed": word.signer})
+    async def _refused(self, request: web.Request) -> web.Response:
+        body = await body_of(request)
+        return web.json_response(dict(await asyncio.to_thread(self._pushes.refused, body)))
 
     async def _promote(self, request: web.Request) -> web.StreamResponse:
         word = parsed(PromoteWord, await body_of(request))
+        self._pushes.check_role(uid_of(request), word.who, "promote")
         work = partial(self.pair.promote, word.who, source=word.source)
         return await self._told(request, lambda say: work(say=say), "SITE-811")
 
     async def _rollback(self, request: web.Request) -> web.StreamResponse:
         word = parsed(RollbackWord, await body_of(request))
+        self._pushes.check_role(uid_of(request), word.who, "promote")
         work = partial(self.pair.rollback, word.count, word.who)
         return await self._told(request, work, "SITE-812")
 
@@ -234,8 +240,7 @@ class SiteServer:
         heads = self.here.heads()
         staged = heads.get(self.here.site.staging_branch, "")
         target = self.pair.earlier(count) if count else staged
-        live = self.here.wanted_source("live", heads)
-        now = self.here.source_of(live) if live is not None else ""
+        now = next(iter(self.here.sources(1)), "")
         repository = self.here.repository
         changes = repository.changes(now, target) if now else []
         shown = [f"{'-' if not c.mode else '~'} {policy.printable(c.path)}" for c in changes]
@@ -280,6 +285,8 @@ class SiteServer:
             ask_other("site-keys", self.keys.document())
         elif verb == "share":
             return self.sharing.word(parsed(ShareWord, body))
+        elif verb == "take-over":
+            return {"kept": self._take_over()}
         elif verb == "repair":
             return {"kept": self._repair()}
         elif verb == "differences":
@@ -287,6 +294,13 @@ class SiteServer:
         else:
             raise UsageError(f"there is nothing like {verb!r} to do")
         return {"done": True}
+
+    def _take_over(self) -> list[str]:
+        """Have the site run as its own users, whom MariaDB of the node that writes knows first."""
+        if self.config.database is not None:
+            takeover.carry_accounts(self.here)
+            ask_other("site-accounts", {})
+        return takeover.take_over(self.here)
 
     def _repair(self) -> str:
         """Put back what is served, and a damaged repository from the other node's."""
@@ -340,6 +354,7 @@ class SiteServer:
         """
         interval = self.here.site.drift_interval_seconds
         whole_at = float("-inf")
+        keys = instances.keys_mark()
         while True:
             self._wake.clear()
             whole = boot_seconds() - whole_at >= WHOLE_SECONDS
@@ -347,6 +362,10 @@ class SiteServer:
                 await asyncio.to_thread(partial(self.here.look_for_drift, whole=whole))
                 whole_at = boot_seconds() if whole else whole_at
                 await asyncio.to_thread(self.here.sweep)
+                await asyncio.to_thread(self.here.tidy)
+                if (now := instances.keys_mark()) != keys:
+                    await asyncio.to_thread(self.here.refresh)
+                    keys = now
             except (OSError, ShoestringError) as error:
                 LOG.warning("releases could not be looked after: %s", error)
             with contextlib.suppress(TimeoutError):

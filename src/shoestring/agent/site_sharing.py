@@ -14,7 +14,16 @@ from shoestring.core.errors import EngineError, RefusedError, ShoestringError, U
 from shoestring.core.site import SharedSeen
 from shoestring.site import releases
 from shoestring.site.policy import printable
-from shoestring.site.shared import EMPTIED, Looked, Sharing, brake, forget, synchronise, taking
+from shoestring.site.shared import (
+    EMPTIED,
+    Looked,
+    Sharing,
+    brake,
+    forget,
+    make_places,
+    synchronise,
+    taking,
+)
 from shoestring.system.agent_socket import ask_peer
 
 SHARE_SECONDS = 2.0
@@ -37,7 +46,7 @@ class SharingDesk:
         assert config.site is not None
         self._config = config
         self._node = node
-        self._sharing = Sharing(config.site.shared)
+        self._sharing = Sharing(config.site)
         self._accepted = False
 
     def seen(self) -> SharedSeen:
@@ -51,6 +60,7 @@ class SharingDesk:
             conflicts=sharing.conflicts,
             held=sharing.held,
             trouble=sharing.trouble,
+            left_out=sharing.scan.left_out,
         )
 
     def look(self) -> Answer:
@@ -99,7 +109,9 @@ class SharingDesk:
             return
         accepted, self._accepted = self._accepted, False
         try:
-            conflicts = synchronise(sharing.folders, other, take or (), all_gone_is_meant=accepted)
+            conflicts = synchronise(
+                sharing.site.shared, other, take or (), all_gone_is_meant=accepted
+            )
         except EngineError as error:
             if EMPTIED in error.message:
                 sharing.held = "a shared folder was emptied on one node"
@@ -110,9 +122,12 @@ class SharingDesk:
 
     async def run(self) -> None:
         """Carry shared files over, again and again; the first node of pair.toml does it."""
-        for name in self._sharing.folders:
+        folders = self._sharing.site.shared
+        if folders:
+            await asyncio.to_thread(make_places)
+        for name in folders:
             await asyncio.to_thread(releases.make_shared, name)
-        while self._sharing.folders:
+        while folders:
             try:
                 if self._node == next(iter(self._config.nodes)):
                     await asyncio.to_thread(self._once)

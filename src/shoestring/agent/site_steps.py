@@ -19,6 +19,7 @@ from shoestring.agent.site_words import (
 from shoestring.core.errors import EngineError, UsageError
 from shoestring.site.hands import PEER
 from shoestring.site.pair import Here
+from shoestring.site.takeover import carry_accounts
 
 Answer = Mapping[str, object]
 
@@ -32,7 +33,7 @@ class SiteSteps:
         self._here = here
         self._done = done
         self._steps: Mapping[str, Callable[[Mapping[str, object]], Answer]] = {
-            "heads": lambda _body: {"heads": here.heads()},
+            "heads": self._heads,
             "lock": self._lock,
             "renew": lambda body: self._with_token(here.renew, body),
             "unlock": lambda body: self._with_token(here.unlock, body),
@@ -41,6 +42,7 @@ class SiteSteps:
             "prepare": self._prepare,
             "commit": self._commit,
             "keep-line": self._keep_line,
+            "accounts": self._accounts,
             "keys": keys.adopt,
             "shared-look": lambda _body: sharing.look(),
             "shared-done": sharing.done,
@@ -54,6 +56,10 @@ class SiteSteps:
         if step is None:
             raise UsageError("the other node asks for something that this one does not know")
         return step(body)
+
+    def _heads(self, _body: Mapping[str, object]) -> Answer:
+        deleted = self._here.branches.all_deleted()
+        return {"heads": self._here.heads(), "deleted": deleted}
 
     @staticmethod
     def _with_token(work: Callable[[str], object], body: Mapping[str, object]) -> Answer:
@@ -76,13 +82,17 @@ class SiteSteps:
 
     def _prepare(self, body: Mapping[str, object]) -> Answer:
         word = parsed(PrepareWord, body)
-        given = (word.branch, word.new, word.environment, word.source)
+        given = (word.branch, word.new, word.environment, word.source, word.who)
         return {"done": self._here.prepare(word.token, *given)}
 
     def _commit(self, body: Mapping[str, object]) -> Answer:
         wall = self._here.commit(parsed(TokenWord, body).token)
         self._done()
         return {"wall": wall}
+
+    def _accounts(self, _body: Mapping[str, object]) -> Answer:
+        carry_accounts(self._here)
+        return {"done": True}
 
     def _keep_line(self, body: Mapping[str, object]) -> Answer:
         word = parsed(LineWord, body)

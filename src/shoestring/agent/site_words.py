@@ -11,25 +11,47 @@ from shoestring.agent.control import StrictWord
 PART_MAX = 1024 * 1024
 Commit = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
 Token = Annotated[str, Field(pattern=r"^[a-z0-9-]{8,40}$")]
-Who = Annotated[str, Field(max_length=60)]
-Branch = Annotated[str, Field(max_length=120)]
+Who = Annotated[str, Field(max_length=60, pattern=r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]*$")]
+Address = Annotated[str, Field(max_length=64, pattern=r"^[0-9A-Fa-f:.%a-z]*$")]
+Branch = Annotated[str, Field(max_length=100, pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]*$")]
 
 
-class PushWord(StrictWord):
-    """What git's hook says of one ref."""
+class CommandWord(StrictWord):
+    """What a pusher asks of one ref."""
 
     ref: Annotated[str, Field(max_length=300)]
     old: Commit
     new: Commit
+
+
+class PushWord(CommandWord):
+    """What git's hook says of one ref, and of who pushes it."""
+
     who: Who
+    address: Address = ""
 
 
-class SignedWord(StrictWord):
-    """What git says of a push's signature."""
+class ReceivedWord(StrictWord):
+    """A whole push, whose objects are in git's quarantine; and what git says of its signature.
+
+    certificate, nonce: GIT_PUSH_CERT_STATUS and GIT_PUSH_CERT_NONCE_STATUS (githooks(5)).
+    """
 
     who: Who
+    address: Address
+    commands: Annotated[list[CommandWord], Field(min_length=1, max_length=50)]
+    quarantine: Annotated[str, Field(max_length=300)]
     certificate: Annotated[str, Field(max_length=10)]
     signer: Annotated[str, Field(max_length=200)]
+    nonce: Annotated[str, Field(max_length=20)]
+
+
+class RefusedWord(StrictWord):
+    """A push that git itself or the gate has refused."""
+
+    who: Who
+    address: Address
+    why: Annotated[str, Field(max_length=2000)]
 
 
 class PromoteWord(StrictWord):
@@ -57,7 +79,7 @@ class SettleWord(StrictWord):
 class SeenWord(StrictWord):
     """What the other node's branches are, as the agent has heard."""
 
-    peer_heads: Annotated[dict[str, str], Field(max_length=1000)]
+    peer_heads: Annotated[dict[Branch, Commit], Field(max_length=1000)]
 
 
 class SubjectWord(StrictWord):
@@ -92,6 +114,7 @@ class PrepareWord(TokenWord):
     new: Commit
     environment: Literal["live", "staging"] | None
     source: Commit
+    who: Who = ""
 
 
 class LineWord(StrictWord):

@@ -12,6 +12,7 @@ import click
 
 from shoestring.cli.client import status
 from shoestring.cli.output import console, json_option, print_json
+from shoestring.cli.site_check import command as check_command
 from shoestring.config.load import in_force, load
 from shoestring.core.errors import ShoestringError, UsageError
 from shoestring.show.site import history_lines, preview_lines, shared_lines, site_lines
@@ -71,6 +72,9 @@ def command(ctx: click.Context, as_json: bool) -> None:
         return
     for line in site_lines(document):
         console().print(line, markup=False, soft_wrap=True)
+
+
+command.add_command(check_command)
 
 
 @command.command("history")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ipaddress import IPv4Network, IPv6Network
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import Field, StringConstraints, model_validator
 
 from shoestring.config.table import BranchName, Name, Port, SharedPath, Table
 
@@ -24,17 +24,45 @@ class Database(Table):
         "their rows.",
     )
     port: int = Field(default=3306, ge=1024, le=65535, description="MariaDB's TCP port.")
+    clients: tuple[IPv4Network | IPv6Network, ...] = Field(
+        default=(),
+        max_length=256,
+        description="Networks whose machines may connect to MariaDB at the VIP. Without any, "
+        "MariaDB does not listen there: the site's PHP uses the socket. On a node's own address "
+        "only the other node is let in.",
+    )
+    reserve_port: int = Field(
+        default=3307,
+        ge=1024,
+        le=65535,
+        description="A second TCP port of MariaDB with connections of its own (extra_port), for "
+        "the agent alone: it goes on looking when every other connection is taken.",
+    )
+    replication_connections_max: int = Field(
+        default=8,
+        ge=2,
+        le=100,
+        description="Connections that the other node's replication account may have at once.",
+    )
     socket: str = Field(
         default="/run/mysqld/mysqld.sock",
         pattern=r"^/[^\s]{1,100}$",
         description="MariaDB's socket; root logs in there without a password.",
     )
+
+    @model_validator(mode="after")
+    def _ports_differ(self) -> Database:
+        if self.port == self.reserve_port:
+            raise ValueError("a reserve_port other than port")
+        return self
+
     sync_timeout_seconds: float = Field(
         default=10,
         ge=10,
         le=120,
-        description="How long a commit waits for the other node before MariaDB gives up and goes "
-        "on alone. Fencing and promotion have to be over by then, so 10 is the least.",
+        description="How long a node counts as in sync with a writer that has fallen silent, plus "
+        "2 s: after that it does not take over by itself. (A commit waits for the other node until "
+        "the agent decides that the writer goes on alone, about 3 s.)",
     )
     move_wait_seconds: float = Field(
         default=3,
@@ -113,6 +141,28 @@ class Site(Table):
     push_size_max_mb: float = Field(
         default=500, gt=0, le=4000, description="A larger push is refused while it arrives."
     )
+    total_size_max_mb: float = Field(
+        default=2000,
+        gt=0,
+        le=100_000,
+        description="A site whose files together are larger is refused, however small the push.",
+    )
+    repository_size_max_mb: float = Field(
+        default=5000,
+        gt=0,
+        le=100_000,
+        description="With more objects than this in the repository, pushes are refused. Objects "
+        "that no branch needs are removed before that.",
+    )
+    branches_max: int = Field(
+        default=200,
+        ge=4,
+        le=500,
+        description="A push of one more branch is refused; developers delete their own ones.",
+    )
+    depth_max: int = Field(
+        default=40, ge=2, le=200, description="A path of more folders inside each other is refused."
+    )
     require_signed: bool = Field(
         default=False,
         description="Refuse pushes that are not signed (git push --signed) with the ssh key of "
@@ -120,6 +170,42 @@ class Site(Table):
     )
     drift_interval_seconds: float = Field(
         default=60, ge=5, le=86400, description="How often releases are compared with git."
+    )
+    php_timeout_seconds: int = Field(
+        default=120, ge=5, le=3600, description="A page of PHP that takes longer is ended."
+    )
+    php_memory_max_mb: int = Field(
+        default=1024,
+        ge=64,
+        le=1_000_000,
+        description="Memory of one generation of PHP, all its processes together.",
+    )
+    apache_memory_max_mb: int = Field(
+        default=1024, ge=64, le=1_000_000, description="Memory of one generation of Apache."
+    )
+    program_memory_max_mb: int = Field(
+        default=2048,
+        ge=256,
+        le=1_000_000,
+        description="Memory of the site's own program, git and the vetting of pushes included.",
+    )
+    trial_seconds: float = Field(
+        default=20, ge=5, le=120, description="A trial boot that takes longer is ended and fails."
+    )
+    trial_memory_max_mb: int = Field(
+        default=512, ge=32, le=100_000, description="Memory of a trial boot."
+    )
+    shared_files_max: int = Field(
+        default=2_000_000,
+        ge=1000,
+        le=50_000_000,
+        description="More files in the shared folders are not counted; Unison carries them.",
+    )
+    shared_depth_max: int = Field(
+        default=64,
+        ge=4,
+        le=1000,
+        description="Folders nested deeper in a shared folder are not counted, and said so.",
     )
 
 
@@ -142,7 +228,7 @@ class Guard(Table):
         default=(),
         max_length=4096,
         description="Networks that are never blocked, beside the pair's own addresses, gateways "
-        "and whoever is logged in by ssh.",
+        "and the addresses from which people are logged in.",
     )
     allow_files: tuple[FilePath, ...] = Field(
         default=(),
@@ -171,10 +257,11 @@ class Guard(Table):
         description="Proxies in front of the pair: the visitor is whom X-Forwarded-For of one of "
         "these names, and Apache itself refuses who is blocked.",
     )
-    ports: tuple[Port, ...] = Field(
-        default=(80, 443),
+    ports: tuple[Port, ...] | None = Field(
+        default=None,
         max_length=16,
-        description="TCP ports that are closed to a blocked source; none: everything is.",
+        description="TCP ports that are closed to a blocked source. Without it: 80, 443, and every "
+        "port of the [site], live and staged. An empty list closes all ports.",
     )
     rules_file: FilePath | None = Field(
         default=None, description="A file of own rules, as docs/guard.md shows."
@@ -189,6 +276,21 @@ class Guard(Table):
         ge=1,
         le=100_000,
         description="More new blocks than this within an hour, and the guard only reports.",
+    )
+    foreign_points_max: float = Field(
+        default=60,
+        ge=0,
+        le=1000,
+        description="How many points a day count of what a page of another site can have its "
+        "visitors' browsers ask for. Less than 100: that alone blocks nobody.",
+    )
+    connections_max: int = Field(
+        default=50,
+        ge=0,
+        le=65535,
+        description="Open connections of one source (IPv6: one /64) to those ports; further ones "
+        "are refused, so that nobody alone takes all of Apache's workers. Proxies, and all that is "
+        "never blocked, have no limit. 0: no limit at all.",
     )
     flood_a_minute: int = Field(
         default=0,

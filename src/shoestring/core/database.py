@@ -109,6 +109,8 @@ class DatabaseReport:
     """What a node tells its peer of its MariaDB.
 
     fit: it could begin to write now, having everything. why: why not, or what it does.
+    synced: this replica goes by it that it has everything, and might take over from a silent
+    writer. As long as it says so, no writer that hears it may answer commits without it.
     """
 
     state: DatabaseState
@@ -129,6 +131,22 @@ class DatabaseReport:
     ghosts: int = 0
     busy: str = ""
     mode: str = "holder"
+    synced: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What is remembered of hearing between two ticks.
+
+    ticked_at: when this node decided last. paused_at: when it found that it had stood still.
+    deaf_since: the first of the newest questions that the gateway did not answer either.
+    missed_at: when a claim of the other node's may have gone past this node, in this silence.
+    """
+
+    ticked_at: float | None = None
+    paused_at: float | None = None
+    deaf_since: float | None = None
+    missed_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +158,7 @@ class DatabaseMemory:
     alive_since: since when this node's MariaDB has answered.
     gateway_at: when the gateway answered last, in this or an earlier life of the agent.
     synced_at: the newest time for which this node is known to have everything acknowledged.
+    unconfirmed: this writer's position at that time, which the other node has not received yet.
     """
 
     penalty: int = 0
@@ -156,3 +175,5 @@ class DatabaseMemory:
     tried: Mapping[str, float] = field(default_factory=dict)
     told_role: str = ""
     gateway_at: float | None = None
+    unconfirmed: tuple[float, str] | None = None
+    heard: Heard = field(default_factory=Heard)

@@ -134,6 +134,15 @@ CATALOGUE: Mapping[str, Kind] = {
             "Find out what deletes under /run/shoestring.",
         ),
         Kind(
+            "VIP-114",
+            Level.CRITICAL,
+            "adverts for {vip} in {peer}'s name contradict {peer}: {why}",
+            "A machine on this segment sends VRRP with the other node's address: it can take the "
+            "address off both nodes, or keep both from taking it over.",
+            "Find that machine (the switch knows the port of a MAC address; tcpdump -en ip proto "
+            "112) and disconnect it. docs/guarantees.md says what it can do meanwhile.",
+        ),
+        Kind(
             "CHK-201",
             Level.CRITICAL,
             "check {check} fails on {node}: {detail}",

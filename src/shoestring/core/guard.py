@@ -14,7 +14,7 @@ from typing import Literal
 # a tab in it (mod_log_config, "Security Considerations"): a line cannot be forged.
 OWN_FORMAT = (
     r"%a\t%{c}a\t%{%s}t\t%>s\t%O\t%D\t%v\t%m\t%{Sec-Fetch-Site}i"
-    r"\t%r\t%{User-Agent}i\t%{Referer}i\t%u"
+    r"\t%r\t%{User-Agent}i\t%{Referer}i\t%u\t%{HTTPS}e"
 )
 GUARD_DENIED = "/run/shoestring-guard/denied"
 REMOTEIP_MODULE = "/usr/lib/apache2/modules/mod_remoteip.so"
@@ -82,12 +82,16 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """What one node holds against a source that is not blocked yet, as it tells the other."""
+    """What one node holds against a source that is not blocked yet, as it tells the other.
+
+    foreign: the part of score that a page of another site can have caused.
+    """
 
     source: str
     score: float
     slow: float
     families: Mapping[str, float] = field(default_factory=dict)
+    foreign: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Engine = Literal["keepalived", "nftables", "apache", "systemd", "sysctl", "mariadb", "shoestring"]
+Engine = Literal[
+    "keepalived", "nftables", "apache", "systemd", "sysctl", "mariadb", "site", "shoestring"
+]
 
 
 @dataclass(frozen=True, slots=True)

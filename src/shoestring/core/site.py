@@ -39,7 +39,7 @@ class SharedSeen:
 
     behind: files that have changed since the last run began that carried them over; oldest_seconds:
     the age of the oldest of them. conflicts: changed on both nodes, kept apart. held: why a run
-    waits for a word. trouble: why the last run failed.
+    waits for a word. trouble: why the last run failed. left_out: folders that were not counted.
     """
 
     files: int = 0
@@ -48,6 +48,7 @@ class SharedSeen:
     conflicts: tuple[str, ...] = ()
     held: str = ""
     trouble: str = ""
+    left_out: int = 0
 
 
 @dataclass(frozen=True, slots=True)

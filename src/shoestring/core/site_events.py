@@ -112,4 +112,20 @@ SITE_KINDS = (
         "The other node was away. It catches up by itself when it is back.",
         "Nothing to do, unless this node is lost before that.",
     ),
+    Kind(
+        "SITE-815",
+        Level.WARNING,
+        "{node} refused a push of {what} by {who} from {address}: {why}",
+        "Nothing has changed. Each refusal is in the log of shoestring-site; the journal has "
+        "twenty in ten minutes at most.",
+        "Nothing to do, unless it is not a mistake: shoestring site key remove NAME.",
+    ),
+    Kind(
+        "SITE-816",
+        Level.CRITICAL,
+        "branch {branch} on {node} was moved by something else (to {found}); it is at {head} again",
+        "Only promotes, rollbacks and settles move the log of what is live. Something with the "
+        "rights of root, or of the repository's user, has written into the repository.",
+        "Find out what: journalctl; the files below /var/lib/shoestring/site/site.git.",
+    ),
 )

@@ -104,6 +104,7 @@ class NodeReport:
     problems: tuple[tuple[str, str], ...] = ()
     keepalived: bool | None = None
     link_local: str = ""
+    hardware: str = ""
     now: float = 0.0
     wall: float = 0.0
     database: DatabaseReport | None = None
@@ -150,18 +151,29 @@ Request = MoveRequest | MaintenanceRequest | PromoteRequest | RejoinRequest
 
 @dataclass(frozen=True, slots=True)
 class Silence:
-    """Who answers, when the peer is silent: on the segment (ARP), or itself by the gateway."""
+    """Who answers, when the peer is silent: on the segment (ARP), or itself by the gateway.
+
+    gateway: the gateway answered just before the others were asked and just after, so that their
+    silence is not this node's own. closed_epoch: by the gateway, the peer answered that it answers
+    no commit any more in the epochs up to this one; 0 if it did not.
+    """
 
     somebody_answers: bool = False
     peer_answers_by_gateway: bool = False
+    gateway: bool = False
+    closed_epoch: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class ClaimSeen:
-    """What became of a claim to go on alone: answered by the silent peer or not, in which epoch."""
+    """What became of a claim to go on alone: answered by the silent peer or not, in which epoch.
+
+    gateway: the gateway answered while it was made; without it nobody can have heard the claim.
+    """
 
     answered: bool = False
     epoch: int = 0
+    gateway: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,9 +186,11 @@ class Snapshot:
     config_hash: str
     version: str = ""
     link_local: str = ""
+    hardware: str = ""
     checks: Mapping[str, Seen[CheckSeen] | Unseen] = field(default_factory=dict)
     vips: Mapping[str, Seen[VipSeen] | Unseen] = field(default_factory=dict)
     adverts: Mapping[str, Seen[Advert] | Unseen] = field(default_factory=dict)
+    forged: Mapping[str, Seen[str]] = field(default_factory=dict)
     peer: Seen[NodeReport] | Unseen = field(default_factory=lambda: Unseen("not asked yet", 0.0))
     hook: Seen[bool] | Unseen = field(default_factory=lambda: Unseen("not tried yet", 0.0))
     keepalived: Seen[bool] | Unseen = field(default_factory=lambda: Unseen("not asked yet", 0.0))

@@ -7,6 +7,7 @@ other one is taken.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Protocol
@@ -27,15 +28,15 @@ from shoestring.core.action import (
     UndoGhosts,
 )
 from shoestring.core.database import DatabaseState
-from shoestring.core.errors import EngineError
+from shoestring.core.errors import CommandError, EngineError
 from shoestring.core.platform import DEBIAN
 from shoestring.core.seen import Seen
 from shoestring.core.snapshot import ClaimSeen, Silence
-from shoestring.database import clients, ghosts, state
+from shoestring.database import clients, ghosts, reserve, state
 from shoestring.database.follow import follow
 from shoestring.database.observe import look
 from shoestring.database.relay import apply_received
-from shoestring.database.render import CUT_TABLE, cut_table
+from shoestring.database.render import CUT_TABLE, SEMI_SYNC_TIMEOUT_MAX, cut_table
 from shoestring.system import nft, segment
 from shoestring.system.board import Board
 from shoestring.system.clock import boot_seconds
@@ -43,18 +44,24 @@ from shoestring.system.gateway import gateway_of
 from shoestring.system.mariadb import Mariadb, SqlError
 from shoestring.system.netlink import Netlink
 from shoestring.system.run import run_async
+from shoestring.system.systemd import kill_at_once
 
 WORD_SECONDS = 5.0
 CLOSE_SECONDS = 2
 SEGMENT_TRIES = 2
 SEGMENT_SECONDS = 0.12
+QUESTION_SECONDS_MAX = 1.5
+KEEP_AGAIN_SECONDS = 1.0
+MARIADBD = "mariadbd"
+LOG = logging.getLogger("shoestring")
+DECIDED_SECONDS_MAX = 1.0
 
 
 class ByGateway(Protocol):
     """Words with the silent peer by way of the gateway (peer/hairpin.py)."""
 
-    async def answers(self) -> bool:
-        """Ask whether it lives."""
+    async def answers(self) -> int | None:
+        """Ask whether it lives; return the newest epoch in which it is closed, None if silent."""
         ...
 
     async def claim(self, epoch: int) -> int | None:
@@ -78,15 +85,23 @@ class DatabaseActor:
         self._node = node
         self._board = board
         self._netlink = netlink
-        self._sql = Mariadb(config.database.socket, timeout_seconds=WORD_SECONDS)
+        self._sql = Mariadb(
+            config.database.socket,
+            timeout_seconds=WORD_SECONDS,
+            reserve=reserve.way(config.database),
+        )
         self._loop = asyncio.get_running_loop()
+        self._keeping: asyncio.Task[None] | None = None
 
     def close(self) -> None:
         """Drop the connection."""
+        if self._keeping is not None:
+            self._keeping.cancel()
         self._sql.close()
 
     async def act(self, action: DatabaseAction) -> None:
         """Carry an action out; raises OSError, EngineError, CommandError."""
+        decided_at = self._board.decided_at
         match action:
             case KeepState():
                 await self._blocking(lambda: self._keep(action.state))
@@ -95,16 +110,14 @@ class DatabaseActor:
             case AskSegment():
                 await self._ask_segment()
             case ClaimAlone():
-                answer = await self._by_gateway.claim(action.epoch)
-                claim = ClaimSeen(answer is not None, answer or 0)
-                self._board.claim = Seen(claim, boot_seconds())
+                await self._claim(action.epoch)
             case AnswerClaim():
                 self._board.claim_answered_at = boot_seconds()
                 await self._by_gateway.answer_claim(self._board.database_state.epoch)
             case Open():
                 await self._open_cut(action)
             case _:
-                await self._blocking(lambda: self._to_mariadb(action))
+                await self._blocking(lambda: self._to_mariadb(action, decided_at))
         self._board.nudge()
 
     @staticmethod
@@ -115,9 +128,12 @@ class DatabaseActor:
         state.keep(now)
         self._board.database_state = now
 
-    def _to_mariadb(self, action: DatabaseAction) -> None:
+    def _to_mariadb(self, action: DatabaseAction, decided_at: float) -> None:
         sql = self._sql
         sql.renew()
+        if isinstance(action, SemiSync) and boot_seconds() - decided_at > DECIDED_SECONDS_MAX:
+            # The machine may have stood still in between: what was decided then is not so now.
+            raise EngineError("semi-sync was decided about too long ago; it is decided again")
         match action:
             case Release():
                 self._release(action)
@@ -125,6 +141,8 @@ class DatabaseActor:
                 clients.cut(sql)
                 _close(sql, CLOSE_SECONDS)
             case SemiSync():
+                if action.on:
+                    sql.do(f"SET GLOBAL rpl_semi_sync_master_timeout = {SEMI_SYNC_TIMEOUT_MAX}")
                 sql.do(f"SET GLOBAL rpl_semi_sync_master_enabled = {int(action.on)}")
             case Follow():
                 follow(sql, action.theirs)
@@ -187,35 +205,87 @@ class DatabaseActor:
         self._look()
 
     async def _fence(self, action: Fence) -> None:
-        await asyncio.to_thread(self._keep, action.state)
+        """Kill first, then write down: a full or hanging disk must not keep a writer answering.
+
+        What cannot be written is held in memory and tried again. Should the agent die before that,
+        the node is closed all the same: MariaDB boots read-only, and this node's state on disk
+        opens it only once the other node is heard, whose later epoch then counts.
+        """
+        killed = kill_at_once(DEBIAN.mariadb_unit, MARIADBD)
+        self._board.database_state = action.state
+        self._board.nudge()
         argv = ["systemctl", "kill", "--signal=KILL", DEBIAN.mariadb_unit]
-        await run_async(argv, timeout_seconds=4)
+        try:
+            await run_async(argv, timeout_seconds=2)
+        except (CommandError, OSError) as error:
+            if not killed:
+                raise
+            LOG.warning("MariaDB was killed; systemd could not be asked: %s", error)
+        if self._keeping is None or self._keeping.done():
+            self._keeping = self._loop.create_task(self._keep_until_kept())
+
+    async def _keep_until_kept(self) -> None:
+        """Write the state that is held in memory, until it is on disk."""
+        while True:
+            state_now = self._board.database_state
+            try:
+                await asyncio.to_thread(state.keep, state_now)
+            except OSError as error:
+                LOG.warning("who may write could not be written down, tried again: %s", error)
+                await asyncio.sleep(KEEP_AGAIN_SECONDS)
+                continue
+            if state_now == self._board.database_state:
+                return
 
     async def _ask_segment(self) -> None:
-        """Ask for the silent node, for the address, and for the gateway, all at once.
+        """Ask for the silent node on the segment, for the address, and for the node by the gateway.
 
-        And, where the gateway is there, the silent node by way of it.
+        The gateway is asked before and after: their silence counts only if this node could be
+        heard all the while. A question that took longer than it can, since the machine stood still,
+        is none.
         """
+        began = boot_seconds()
         interface = self._config.nodes[self._node].interface
         hardware = await self._netlink.hardware_address(interface)
-        here = await self._netlink.addresses()
-        own = next((a.address for a in here if a.interface == interface and "." in a.address), None)
         there = self._config.nodes[self._config.other(self._node)]
         wanted = [str(a) for a in there.address if a.version == 4]
         wanted += [
             str(a.ip) for a in self._config.vips[self._config.writer_vip].address if a.version == 4
         ]
-        gateway = await gateway_of(self._config, self._netlink, interface)
-        asked = [_answers(interface, hardware, None, target) for target in wanted]
-        if gateway is not None:
-            asked.append(_answers(interface, hardware, own, gateway))
-        by_gateway, *answers = await asyncio.gather(self._by_gateway.answers(), *asked)
-        now = boot_seconds()
-        if gateway is not None and answers[-1]:
-            self._board.gateway_at = now
-        silence = Silence(any(answers[: len(wanted)]), by_gateway or self._answered_by_gateway)
-        self._board.silence = Seen(silence, now)
+        silence = Silence(False, self._answered_by_gateway)
+        if await self._gateway_answers():
+            asked = [_answers(interface, hardware, None, target) for target in wanted]
+            by_gateway, *answers = await asyncio.gather(self._by_gateway.answers(), *asked)
+            again = await self._gateway_answers()
+            answered = by_gateway is not None or self._answered_by_gateway
+            silence = Silence(any(answers), answered, again, by_gateway or 0)
+        if boot_seconds() - began <= QUESTION_SECONDS_MAX:
+            self._board.silence = Seen(silence, began)
         self._board.nudge()
+
+    async def _claim(self, epoch: int) -> None:
+        """Claim to go on alone; what came of it counts for the moment in which it was asked."""
+        began = boot_seconds()
+        gateway = await self._gateway_answers()
+        answer = await self._by_gateway.claim(epoch)
+        gateway = gateway and (answer is not None or await self._gateway_answers())
+        if boot_seconds() - began <= QUESTION_SECONDS_MAX:
+            claim = ClaimSeen(answer is not None, answer or 0, gateway)
+            self._board.claim = Seen(claim, began)
+
+    async def _gateway_answers(self) -> bool:
+        """Tell whether the gateway answers now; False where there is none."""
+        interface = self._config.nodes[self._node].interface
+        gateway = await gateway_of(self._config, self._netlink, interface)
+        if gateway is None:
+            return False
+        hardware = await self._netlink.hardware_address(interface)
+        here = await self._netlink.addresses()
+        own = next((a.address for a in here if a.interface == interface and "." in a.address), None)
+        answers = await _answers(interface, hardware, own, gateway)
+        if answers:
+            self._board.gateway_at = boot_seconds()
+        return answers
 
     @property
     def _answered_by_gateway(self) -> bool:

@@ -9,7 +9,8 @@ from shoestring.system.mariadb import Mariadb, SqlError, quoted_name
 CUT_MAX = 10_000
 _OTHERS = """
 SELECT ID AS id FROM information_schema.PROCESSLIST
-WHERE USER NOT IN ('system user', 'event_scheduler', 'shoestring_replication', 'root')
+WHERE USER NOT IN ('system user', 'event_scheduler', 'shoestring_replication',
+  'shoestring_reserve', 'root')
 AND COMMAND NOT IN ('Daemon', 'Binlog Dump')
 """
 _LONGEST = """

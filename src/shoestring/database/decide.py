@@ -29,14 +29,14 @@ from shoestring.core.action import (
 from shoestring.core.database import DatabaseMemory, DatabaseReport, DatabaseSeen, DatabaseState
 from shoestring.core.decision import Decision, Memory
 from shoestring.core.event import Event
-from shoestring.core.seen import Seen
 from shoestring.core.snapshot import PromoteRequest, RejoinRequest, Snapshot
 from shoestring.database import both
 from shoestring.database.fitness import fitness, fresh_health, unfit
 from shoestring.database.gtid import behind, covers, own_writes
 from shoestring.database.look import Look
 from shoestring.database.render import server_id
-from shoestring.database.report import role, silent_refusal
+from shoestring.database.report import rejoin_refusal, role, silent_refusal
+from shoestring.database.sync import tracked
 
 SILENT_SECONDS = 2.0
 CLAIM_SECONDS = 2.4
@@ -46,6 +46,7 @@ GHOSTS_STEADY_SECONDS = 1.0
 ASK_AGAIN_SECONDS = 0.5
 AGAIN_SECONDS = 5.0
 HOME_SECONDS = 25.0
+WAITED_SECONDS = 3.5
 ATTACHED_BEHIND_MAX = 2000
 FATAL_IO = (1236, 1593)
 
@@ -54,7 +55,7 @@ def decide(config: Config, memory: Memory, snapshot: Snapshot) -> Decision:
     """Return what to remember, do and tell of the database; nothing where it is not turned on."""
     if config.database is None:
         return Decision(memory)
-    look = Look(config, config.database, memory, _tracked(config, memory, snapshot), snapshot)
+    look = Look(config, config.database, memory, tracked(config, memory, snapshot), snapshot)
     since = (look.memory.unfit_since or snapshot.now) if unfit(look) else None
     look = replace(look, memory=replace(look.memory, unfit_since=since))
     penalty, why = fitness(look)
@@ -63,44 +64,6 @@ def decide(config: Config, memory: Memory, snapshot: Snapshot) -> Decision:
     actions, remembered = _limited(look, tuple(_due(look)))
     told, remembered = _told(replace(look, memory=remembered))
     return Decision(replace(memory, database=remembered), actions, told)
-
-
-def _tracked(config: Config, memory: Memory, snapshot: Snapshot) -> DatabaseMemory:
-    """Follow how far this node is known to have everything, and how long trouble lasts."""
-    assert config.database is not None
-    old = memory.database
-    look = Look(config, config.database, memory, old, snapshot)
-    seen, now = look.seen, snapshot.now
-    dead = seen is not None and not seen.alive
-    link = seen.replica if seen is not None and seen.alive else None
-    stopped = link is not None and (link.io != "Yes" or link.sql != "Yes")
-    old = replace(
-        old,
-        link_since=(old.link_since or now) if stopped else None,
-        failing_since=(old.failing_since or now) if dead else None,
-        alive_since=None if dead else old.alive_since or (now if seen is not None else None),
-        gateway_at=snapshot.gateway_at or old.gateway_at,
-    )
-    if look.mine or dead:
-        return replace(old, pending=None, synced_at=None)  # what a dead one received is uncertain
-    if look.claimed:
-        return replace(old, pending=None, synced_at=None)  # the writer goes on without this node
-    if seen is None:
-        return replace(old, pending=None)
-    return _synced(look, old)
-
-
-def _synced(look: Look, old: DatabaseMemory) -> DatabaseMemory:
-    peer, at = look.peer, look.snapshot.peer.at
-    if peer is not None and peer.alive is False and not peer.state.alone:
-        return replace(old, pending=None)  # it answers no commit: what was known stays so, and ages
-    if peer is not None and not peer.in_sync:
-        return replace(old, pending=None, synced_at=None)
-    if old.pending is not None and look.has(old.pending[1]):
-        old = replace(old, synced_at=old.pending[0], pending=None)
-    if peer is not None and old.pending is None:
-        old = replace(old, pending=(at, peer.position))
-    return old
 
 
 def _moved(look: Look) -> bool:
@@ -119,7 +82,7 @@ def _due(look: Look) -> Iterator[Action]:
         yield from both.due(look)
         return
     yield from _asked(look)
-    if look.claim_waits:
+    if look.hearing.claim_waits:
         yield AnswerClaim(f"{look.other} asks whether it may go on alone")
     peer = look.peer
     if look.state.writer == "both" or (peer is not None and peer.state.writer == "both"):
@@ -160,7 +123,11 @@ def _asked(look: Look) -> Iterator[Action]:
             yield KeepState(state, "asked by the operator")
         elif isinstance(request, PromoteRequest):
             yield KeepState(replace(look.state, alone=True, fenced=False), "asked by the operator")
-        if isinstance(request, RejoinRequest) and look.peer is not None:
+        if (
+            isinstance(request, RejoinRequest)
+            and not rejoin_refusal(look)
+            and look.peer is not None
+        ):
             yield UndoGhosts(look.peer.binlog_state, "asked by the operator")
 
 
@@ -168,7 +135,7 @@ def _superseded(look: Look, peer: DatabaseReport) -> Iterator[Action]:
     """Learn that the right to write is somewhere else; stop before it is believed."""
     seen = look.seen
     if seen is not None and seen.alive and not seen.read_only:
-        if look.mine and not look.state.alone and seen.semi_sync_on:
+        if look.mine and not look.state.alone:
             yield Fence(look.state, f"{peer.state.writer} writes since epoch {peer.state.epoch}")
         else:
             yield CloseWrites(f"{peer.state.writer} writes since epoch {peer.state.epoch}")
@@ -255,7 +222,8 @@ def _is_stuck(look: Look, peer: DatabaseReport) -> bool:
     """Tell whether this writer can neither write nor stop in order: a full disk holds its lock."""
     health = fresh_health(look)
     tried = "Release" in look.memory.tried and not look.held and look.peer_holds
-    return health is not None and bool(health.probe) and tried and peer.fit and not look.state.alone
+    stuck = health is not None and bool(health.probe) and tried and not look.state.alone
+    return stuck and peer.fit and _goes_by(look, peer)
 
 
 def _given(look: Look) -> DatabaseState:
@@ -274,7 +242,7 @@ def _long_dead(look: Look) -> bool:
 
 def _writer_dead(look: Look, seen: DatabaseSeen, peer: DatabaseReport | None) -> Iterator[Action]:
     """Give the right away when MariaDB died in sync; kill one that hangs before that."""
-    if look.state.alone or peer is None or not peer.fit:
+    if look.state.alone or peer is None or not peer.fit or not _goes_by(look, peer):
         return
     if not seen.process or seen.starting:
         yield KeepState(_given(look), f"MariaDB does not run on {look.node}")
@@ -286,7 +254,8 @@ def _writer_closed(look: Look, seen: DatabaseSeen, peer: DatabaseReport | None) 
     state = look.state
     if state.declined == state.epoch:
         return
-    if peer is not None and state.opened and not look.held and look.peer_keeps and peer.fit:
+    keeps = state.opened and not look.held and look.peer_keeps
+    if peer is not None and keeps and peer.fit and _goes_by(look, peer):
         given = replace(_given(look), released=seen.position)
         yield KeepState(given, "the other node holds the address")
         return
@@ -334,14 +303,24 @@ def _open_writer(look: Look, seen: DatabaseSeen, peer: DatabaseReport | None) ->
 def _must_claim(look: Look) -> bool:
     """Tell whether the silent node must be told first, in case that it lives and could take over.
 
-    Whoever has answered a claim does not take over in this silence (`_tracked`), and whoever has
-    taken over before answers with its higher epoch.
+    A node that has answered a claim does not take over in this silence (`sync.tracked`), and one
+    that has taken over before answers with its higher epoch.
     """
     return not look.state.alone and look.silent_seconds > CLAIM_SECONDS and not look.has_claimed
 
 
+def _goes_by(look: Look, peer: DatabaseReport) -> bool:
+    """Tell whether the other node has reported that it knows of this lease.
+
+    A writer that was replaced while it stood still reports its old one for a moment: it looks fit
+    and attached, and may have transactions that nobody else has.
+    """
+    theirs, mine = peer.state, look.state
+    return (theirs.epoch, theirs.writer) == (mine.epoch, mine.writer)
+
+
 def _is_attached(look: Look, seen: DatabaseSeen, peer: DatabaseReport) -> bool:
-    same = peer.state.history == look.state.history != ""
+    same = peer.state.history == look.state.history != "" and _goes_by(look, peer)
     close = behind(seen.position, f"{peer.received},{peer.applied}") <= ATTACHED_BEHIND_MAX
     return same and peer.io == "Yes" and peer.sql == "Yes" and close and peer.alive is True
 
@@ -361,19 +340,27 @@ def _ring_is_open(look: Look, seen: DatabaseSeen, peer: DatabaseReport) -> bool:
 
 
 def _lost(look: Look, seen: DatabaseSeen) -> str:
-    """Return why commits must not wait for the other node any longer, or nothing."""
+    """Return why commits must not wait for the other node any longer, or nothing.
+
+    MariaDB never stops waiting by itself. Only this decision ends a wait: either the other node
+    says itself that it does not count as in sync, or it is silent and was sent a claim.
+    """
     peer = look.peer
     if peer is None:
         told = look.has_claimed or look.state.alone
         silent = look.silent_seconds > ALONE_SECONDS and told
         return f"{look.other} is silent" if silent else ""
+    if seen.semi_sync and not seen.semi_sync_on:
+        return "MariaDB gave up waiting"
+    if peer.synced:
+        return ""  # it might take over, should it hear nothing more
     if peer.alive is False:
         return f"MariaDB does not run on {look.other}"
     if peer.io == "No" or peer.sql == "No":
         return f"{look.other} does not follow"
-    if seen.semi_sync and not seen.semi_sync_on:
-        return "MariaDB gave up waiting"
-    return ""
+    waits = look.memory.unconfirmed
+    late = waits is not None and look.snapshot.now - waits[0] > WAITED_SECONDS
+    return f"{look.other} does not receive what is written" if late else ""
 
 
 def _replica(look: Look) -> Iterator[Action]:
@@ -431,13 +418,13 @@ def _ghosts_are_steady(look: Look) -> bool:
 
 def _silent_writer(look: Look) -> Iterator[Action]:
     """Take over from a writer that is gone: in sync, with a gateway, and nobody answers for it."""
-    if not look.held or not look.synced or look.agent_was_silent_before:
+    if not look.held or not look.synced:
         return
-    silence = look.snapshot.silence
-    if not isinstance(silence, Seen) or silence.at <= look.snapshot.peer.at:
+    question = look.hearing.question
+    if question is None:
         yield AskSegment(f"{look.other} is silent")
     elif silent_refusal(look):
-        if look.snapshot.now - silence.at > ASK_AGAIN_SECONDS:
+        if look.snapshot.now - question.at > ASK_AGAIN_SECONDS:
             yield AskSegment(f"{look.other} is silent")
     else:
         taken = DatabaseState(

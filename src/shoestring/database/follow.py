@@ -9,6 +9,7 @@ from shoestring.system.mariadb import Mariadb, SqlError
 
 WORD_SECONDS = 5.0
 BEFORE_OWN_ERRNOS = (1947, 1948)
+BROKEN_FILES_ERRNOS = (1201, 1871, 1872)
 
 
 def follow(sql: Mariadb, theirs: str) -> None:
@@ -18,7 +19,7 @@ def follow(sql: Mariadb, theirs: str) -> None:
     the first thread that starts deletes the relay log.
     """
     began = time.monotonic()
-    sql.do("STOP SLAVE")
+    _stop(sql)
     position = str(sql.value("SELECT @@global.gtid_binlog_pos") or "")
     if position:
         _set_position(sql, lower(position, theirs))
@@ -29,6 +30,20 @@ def follow(sql: Mariadb, theirs: str) -> None:
         if row.get("Slave_IO_Running") != "Preparing":
             return
         time.sleep(0.02)
+
+
+def _stop(sql: Mariadb) -> None:
+    """Stop both threads; where the files of replication are broken, make them again.
+
+    A server that is killed while it writes master.info or its relay log cannot read them any more.
+    They hold nothing that is needed: received transactions are fetched again by GTID.
+    """
+    try:
+        sql.do("STOP SLAVE")
+    except SqlError as error:
+        if error.errno not in BROKEN_FILES_ERRNOS:
+            raise
+        sql.do("RESET SLAVE")
 
 
 def _set_position(sql: Mariadb, position: str) -> None:

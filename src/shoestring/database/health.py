@@ -9,6 +9,7 @@ from pathlib import Path
 
 from shoestring.config.slices import Database
 from shoestring.core.database import DatabaseHealth
+from shoestring.database import reserve
 from shoestring.database.render import REPLICATION_USER, fixed_settings
 from shoestring.system.clock import boot_seconds, wall_seconds
 from shoestring.system.files import free_percent, read_bounded
@@ -38,7 +39,7 @@ FROM information_schema.TABLES t
 WHERE t.TABLE_TYPE = 'BASE TABLE' AND t.TABLE_SCHEMA NOT IN
   ('mysql', 'information_schema', 'performance_schema', 'sys', 'shoestring')
 """
-_OURS = ("'root'@", "'mysql'@", "'mariadb.sys'@")
+_OURS = ("'root'@", "'mysql'@", "'mariadb.sys'@", f"'{reserve.USER}'@")
 
 
 class HealthLooker:
@@ -48,7 +49,9 @@ class HealthLooker:
         self._settings = settings
         self._peers = peers
         self._grants = ""
-        self._sql = Mariadb(settings.socket, timeout_seconds=PROBE_SECONDS + 1)
+        self._sql = Mariadb(
+            settings.socket, timeout_seconds=PROBE_SECONDS + 1, reserve=reserve.way(settings)
+        )
         self._deep_at = -DEEP_SECONDS
         self._deep: dict[str, tuple[str, ...]] = {}
         self._data = Path("/var/lib/mysql")
@@ -86,8 +89,11 @@ class HealthLooker:
     def _probe(self) -> str:
         """Write the heartbeat row; two failures in a row count, and being full of guests never.
 
-        A commit that waits for the other node is no fault either: semi-sync bounds it.
+        A commit that waits for the other node is no fault either: the agent decides how long. No
+        probe is added to those that wait, or each would keep one more connection.
         """
+        if self._is_waiting():
+            return ""
         try:
             self._sql.do(_HEARTBEAT, (PROBE_SECONDS, 1, f"{wall_seconds():.3f}"))
         except SqlError as error:
@@ -123,10 +129,11 @@ class HealthLooker:
 
     def _look_deep(self) -> None:
         sql = self._sql
+        reserve.keep(sql)
         accounts = [str(row["account"]) for row in sql.rows(_BYPASS)]
         self._deep["bypass"] = tuple(a for a in accounts if not a.startswith(_OURS))[:LISTED_MAX]
         self._deep["unsafe"] = unsafe_tables(sql)[:LISTED_MAX]
-        self._deep["settings"] = differing_settings(sql, self._settings)
+        self._deep["settings"] = differing_settings(sql)
         self._version = str(sql.value("SELECT VERSION()"))
         self._grants = lacking_grant(sql, self._peers)
         self._data = Path(str(sql.value("SELECT @@global.datadir")))
@@ -159,13 +166,13 @@ def unsafe_tables(sql: Mariadb) -> tuple[str, ...]:
     return tuple(found)
 
 
-def differing_settings(sql: Mariadb, settings: Database) -> tuple[str, ...]:
+def differing_settings(sql: Mariadb) -> tuple[str, ...]:
     """Return variables which are not as rendered, each with both values."""
     rows = sql.rows("SHOW GLOBAL VARIABLES")
     now: Mapping[str, str] = {row["Variable_name"]: str(row["Value"]) for row in rows}
     return tuple(
         f"{name} = {now.get(name)}, not {value}"
-        for name, value in fixed_settings(settings).items()
+        for name, value in fixed_settings().items()
         if now.get(name, "").lower() not in _spellings(value)
     )
 

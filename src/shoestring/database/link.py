@@ -25,13 +25,15 @@ def grant(sql: Mariadb, config: Config, node: str, password: str) -> None:
 
     Not in the binlog: each node has its own account for the other one.
     """
+    assert config.database is not None
     account = f"'{REPLICATION_USER}'@%s"
+    limit = f"WITH MAX_USER_CONNECTIONS {config.database.replication_connections_max}"
     sql.do("SET SESSION sql_log_bin = 0")
     try:
         for address in config.nodes[config.other(node)].address:
             host = (str(address),)
             sql.do(f"CREATE USER IF NOT EXISTS {account}", host)
-            sql.do(f"ALTER USER {account} IDENTIFIED BY %s REQUIRE X509", (*host, password))
+            sql.do(f"ALTER USER {account} IDENTIFIED BY %s REQUIRE X509 {limit}", (*host, password))
             sql.do(f"GRANT REPLICATION SLAVE ON *.* TO {account}", host)
     finally:
         sql.do("SET SESSION sql_log_bin = 1")

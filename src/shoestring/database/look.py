@@ -9,8 +9,9 @@ from shoestring.config.slices import Database
 from shoestring.core.database import DatabaseMemory, DatabaseReport, DatabaseSeen, DatabaseState
 from shoestring.core.decision import Memory, VipMemory
 from shoestring.core.seen import Seen
-from shoestring.core.snapshot import PEER_FRESH_SECONDS, NodeReport, Snapshot
+from shoestring.core.snapshot import NodeReport, Snapshot
 from shoestring.database.gtid import covers, ghosts, own_writes
+from shoestring.database.hearing import Hearing, hearing
 from shoestring.database.render import server_id
 
 PROMOTION_MARGIN_SECONDS = 2.0
@@ -107,15 +108,6 @@ class Look:
         return self.snapshot.now - max(self.snapshot.peer.at, noticed)
 
     @property
-    def agent_was_silent_before(self) -> bool:
-        """Tell whether the other agent fell silent well before its node gave the address up.
-
-        Then it could not have fenced its MariaDB, should that be alive behind a cut cable.
-        """
-        since = self.vip.held_since
-        return since is not None and since - self.snapshot.peer.at > PEER_FRESH_SECONDS
-
-    @property
     def handing(self) -> bool:
         """Tell whether a planned move has come to the point where the writer must be switched."""
         return self.vip.hand is not None and self.vip.hand.phase == "draining"
@@ -130,49 +122,43 @@ class Look:
         """Tell whether the gateway has stopped to answer since the other node fell silent."""
         name = next((n for n, c in self.config.checks.items() if isinstance(c, GatewayCheck)), "")
         found = self.all_memory.checks.get(name)
+        return found is not None and found.failing and self.gateway_was_known
+
+    @property
+    def gateway_was_known(self) -> bool:
+        """Tell whether the gateway had answered, half a minute before the silence at the most."""
         at = self.snapshot.gateway_at or self.memory.gateway_at
-        known = at is not None and at > self.snapshot.peer.at - GATEWAY_KNOWN_SECONDS
-        return found is not None and found.failing and known
+        return at is not None and at > self.snapshot.peer.at - GATEWAY_KNOWN_SECONDS
 
     @property
-    def gateway_answers(self) -> bool:
-        """Tell whether the gateway answered when the segment was asked, or since.
-
-        An answer from before that may be from before the cut.
-        """
-        at, silence = self.snapshot.gateway_at, self.snapshot.silence
-        return at is not None and isinstance(silence, Seen) and at >= silence.at
-
-    @property
-    def claimed(self) -> bool:
-        """Tell whether the silent writer has said, by the gateway, that it goes on alone."""
-        at = self.snapshot.claimed_at
-        return at is not None and at > self.snapshot.peer.at
-
-    @property
-    def claim_waits(self) -> bool:
-        """Tell whether that has not been answered yet."""
-        at, answered = self.snapshot.claimed_at, self.snapshot.claim_answered_at
-        return self.claimed and at is not None and (answered is None or answered < at)
+    def hearing(self) -> Hearing:
+        """Return how the other node is heard."""
+        return hearing(self.snapshot, self.memory.heard)
 
     @property
     def has_claimed(self) -> bool:
-        """Tell whether this node has claimed to go on alone in this silence, answered or not."""
-        claim = self.snapshot.claim
-        return isinstance(claim, Seen) and claim.at > self.snapshot.peer.at
+        """Tell whether this node has claimed to go on alone in this silence, answered or not.
+
+        A claim that was made while the gateway did not answer could reach nobody. It counts only
+        where no gateway was known before the silence.
+        """
+        claim = self.hearing.claim
+        if claim is None:
+            return False
+        return claim.value.answered or claim.value.gateway or not self.gateway_was_known
 
     @property
     def replaced_in(self) -> int:
         """Return the epoch that the silent node has answered this node's claim with, or 0."""
-        claim = self.snapshot.claim
-        return claim.value.epoch if isinstance(claim, Seen) and self.has_claimed else 0
+        claim = self.hearing.claim
+        return claim.value.epoch if claim is not None else 0
 
     @property
     def synced(self) -> bool:
         """Tell whether this replica surely has all that the writer has acknowledged until now.
 
-        The writer's commits wait for this node for sync_timeout_seconds before they are
-        acknowledged without it; so what was true less than that ago is true still.
+        A writer answers no commit without this node before it has said so, to this node's ears or
+        by way of the gateway. Where neither can be known to arrive, time bounds the trust.
         """
         at = self.memory.synced_at
         limit = self.settings.sync_timeout_seconds - PROMOTION_MARGIN_SECONDS

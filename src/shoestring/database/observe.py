@@ -12,6 +12,7 @@ from shoestring.core.database import DatabaseSeen, ReplicaSeen
 from shoestring.core.errors import CommandError
 from shoestring.core.platform import DEBIAN
 from shoestring.core.seen import Seen, Unseen
+from shoestring.database import reserve
 from shoestring.database.health import HealthLooker
 from shoestring.system.board import Board
 from shoestring.system.clock import boot_seconds
@@ -44,7 +45,11 @@ class DatabaseObserver:
         self._settings: Database = config.database
         self._board = board
         self._soon = soon
-        self._sql = Mariadb(config.database.socket, timeout_seconds=ANSWER_SECONDS)
+        self._sql = Mariadb(
+            config.database.socket,
+            timeout_seconds=ANSWER_SECONDS,
+            reserve=reserve.way(config.database),
+        )
         peers = [str(a) for a in config.nodes[config.other(node)].address]
         self._health = HealthLooker(config.database, peers)
         self._again = asyncio.Event()

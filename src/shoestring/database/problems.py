@@ -18,7 +18,8 @@ PURGED_ERRNO = 1236
 DENIED_ERRNOS = (1045, 1044, 1698, 1130, 2026)
 HUNG_UP_ERRNO = 2013
 HUNG_UP_AT = ("authorization packet", "authentication information")
-CONFLICT_ERRNOS = (1062, 1032, 1060, 1050, 1950, 1146, 1054, 1091)
+CONFLICT_ERRNOS = (1062, 1032, 1060, 1050, 1146, 1054, 1091)
+ERRANT_ERRNO = 1950
 CONNECTIONS_PERCENT = 90
 BEHIND_TRANSACTIONS = 1000
 STEADY_SECONDS = 2.0
@@ -128,6 +129,8 @@ def _stopped(look: Look, seen: DatabaseSeen) -> Iterator[Event]:
     since = look.memory.link_since
     if since is None or look.snapshot.now - since < LINK_SECONDS:
         return
+    if link.sql_errno == ERRANT_ERRNO and look.ghosts:
+        return  # it stopped at a transaction of its own: DB-709 says so, and what to do
     if link.sql_errno:
         facts = {"node": node, "errno": str(link.sql_errno), "error": link.sql_error[:300]}
         conflict = link.sql_errno in CONFLICT_ERRNOS

@@ -15,6 +15,7 @@ REPLICATION_USER = "shoestring_replication"
 ROLE_FILE = "/run/shoestring/mariadb.env"
 CUT_TABLE = "shoestring_cut"
 TLS = "/etc/mysql/shoestring"
+SEMI_SYNC_TIMEOUT_MAX = 4294967295  # ms, the most that MariaDB takes: a wait never ends by itself
 
 _TEMPLATES = jinja2.Environment(
     loader=jinja2.PackageLoader("shoestring.database"),
@@ -31,7 +32,7 @@ def server_id(config: Config, node: str) -> int:
     return list(config.nodes).index(node) + 1
 
 
-def fixed_settings(settings: Database) -> Mapping[str, str]:
+def fixed_settings() -> Mapping[str, str]:
     """Return the variables that no promise of this slice can do without."""
     return {
         "gtid_strict_mode": "1",
@@ -43,7 +44,7 @@ def fixed_settings(settings: Database) -> Mapping[str, str]:
         "slave_exec_mode": "STRICT",
         "rpl_semi_sync_master_wait_point": "AFTER_SYNC",
         "rpl_semi_sync_master_wait_no_slave": "1",
-        "rpl_semi_sync_master_timeout": f"{settings.sync_timeout_seconds * 1000:.0f}",
+        "rpl_semi_sync_master_timeout": str(SEMI_SYNC_TIMEOUT_MAX),
     }
 
 
@@ -60,7 +61,8 @@ def render(config: Config, node: str, platform: Platform) -> Iterator[Rendered]:
 def server_cnf(config: Config, settings: Database, node: str, platform: Platform) -> Rendered:
     """Return MariaDB's option file of one node."""
     vip = config.vips[config.writer_vip]
-    addresses = ["127.0.0.1", *config.nodes[node].address, *(a.ip for a in vip.address)]
+    at_the_vip = [a.ip for a in vip.address] if settings.clients else []
+    addresses = ["127.0.0.1", *config.nodes[node].address, *at_the_vip]
     number = server_id(config, node)
     text = _fill(
         "server.cnf.j2",
@@ -69,7 +71,7 @@ def server_cnf(config: Config, settings: Database, node: str, platform: Platform
         domain_id=number if settings.writer == "both" else 0,
         bind=",".join(str(address) for address in addresses),
         settings=settings,
-        fixed=fixed_settings(settings),
+        fixed=fixed_settings(),
         tls=TLS,
     )
     return Rendered(platform.mariadb_conf, text, "mariadb")

@@ -60,6 +60,7 @@ def report(config: Config, memory: Memory, snapshot: Snapshot) -> DatabaseReport
         ghosts=look.ghosts,
         busy=snapshot.database_busy,
         mode=config.database.writer,
+        synced=not look.mine and look.synced,
     )
 
 
@@ -74,16 +75,42 @@ def silent_refusal(look: Look) -> str:
     if not look.held:
         return "this node does not hold the address"
     if not look.synced:
-        return f"this node was not in sync with {look.other} when it was last heard"
-    if look.agent_was_silent_before:
-        return f"{look.other}'s agent was silent already, so nothing stops its MariaDB there"
-    silence = look.snapshot.silence
-    if isinstance(silence, Seen) and silence.value.peer_answers_by_gateway:
+        return _lost_sync(look)
+    question = look.hearing.question
+    if question is not None and question.value.closed_epoch >= look.state.epoch > 0:
+        return ""  # it says itself that it answers nothing any more
+    if question is not None and question.value.peer_answers_by_gateway:
         return (
             f"{look.other} answers by way of the gateway: the nodes alone are cut from each other"
         )
-    if isinstance(silence, Seen) and silence.value.somebody_answers:
+    if question is not None and question.value.somebody_answers:
         return f"somebody answers for {look.other} or for the address"
-    if not look.gateway_answers:
+    if not look.hearing.gateway_answers:
         return "no gateway answers here, so it may be this node that is cut off"
     return ""
+
+
+def rejoin_refusal(look: Look) -> str:
+    """Return why this node must not undo what the other one lacks, or nothing.
+
+    Only a replica may lose transactions to its writer, which has what was acknowledged.
+    """
+    if look.settings.writer == "both" or look.state.writer == "both":
+        return "both nodes write, so neither is the other's replica"
+    if look.state.writer == "":
+        return "no node has had the right to write yet"
+    if look.mine:
+        return f"{look.node} is the writer: its transactions are the acknowledged ones"
+    if look.peer is None:
+        return f"{look.other} is silent, so it is not known what {look.node} has too much"
+    if look.peer.state.writer != look.other or not look.peer.writable:
+        return f"{look.other} does not write now, so there is no writer to follow"
+    return ""
+
+
+def _lost_sync(look: Look) -> str:
+    if look.hearing.claimed:
+        return f"{look.other} has said by way of the gateway that it goes on alone"
+    if look.hearing.missed:
+        return f"this node heard nobody for a while, and {look.other} may have gone on alone"
+    return f"this node was not in sync with {look.other} when it was last heard"

@@ -36,6 +36,10 @@ class Kernel:
             self._nft.load(render.add(blocks[at : at + BATCH], now, fresh=True))
         self._mark = self._look()
 
+    def bound(self, allowed: Sequence[Network], ports: Sequence[int], connections: int) -> None:
+        """Bound the open connections of each source; raises EngineError."""
+        self._nft.load(render.share_table(allowed, ports, connections))
+
     def block(self, blocks: Sequence[Block], now: float) -> None:
         """Block these, now; raises EngineError."""
         self._nft.load(render.add(blocks, now))
@@ -52,8 +56,9 @@ class Kernel:
 
     def remove(self) -> None:
         """Take the table away; raises EngineError."""
-        name = f"{render.FAMILY} {render.TABLE}"
-        self._nft.load(f"table {name}\ndelete table {name}\n")
+        for table in (render.TABLE, render.SHARE_TABLE):
+            name = f"{render.FAMILY} {table}"
+            self._nft.load(f"table {name}\ndelete table {name}\n")
         self._mark = ""
 
     def _look(self) -> str:

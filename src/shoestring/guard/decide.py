@@ -17,6 +17,7 @@ Network = IPv4Network | IPv6Network
 HOUR = 3600.0
 NEIGHBOURS_MIN = 4
 WIDE_PREFIX = 48
+AROUND = (56, WIDE_PREFIX)
 FOREVER_SECONDS = 10 * 365 * 86400.0
 
 
@@ -85,6 +86,14 @@ def name_of(source: str) -> str:
         return str(network.supernet(new_prefix=IPV6_PREFIX))
     single = network.version == 4 and network.prefixlen == 32
     return str(network.network_address) if single else str(network)
+
+
+def networks_around(name: str) -> list[str]:
+    """Return the wider networks of an IPv6 source that may be blocked as a whole."""
+    if ":" not in name:
+        return []
+    network = network_of(name)
+    return [str(network.supernet(new_prefix=p)) for p in AROUND if network.prefixlen > p]
 
 
 def mode(settings: Guard, memory: GuardMemory, now: float) -> GuardMode:

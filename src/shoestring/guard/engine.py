@@ -10,14 +10,15 @@ from collections.abc import Callable, Iterable
 
 from shoestring.core.guard import Counts, Held
 from shoestring.guard.crowd import Crowd
+from shoestring.guard.foreign import NEVER, can_cause
 from shoestring.guard.judge import GUESSES, Found, Judge
-from shoestring.guard.lines import PARSERS, Entry, seconds_of, source_of
+from shoestring.guard.lines import PARSERS, Entry, Network, own_behind, seconds_of, source_of
 from shoestring.guard.lines import error as error_line
-from shoestring.guard.rules import Rules, builtin
+from shoestring.guard.rules import Rule, Rules, builtin
 from shoestring.guard.sieve import HONEST, Sieve
-from shoestring.guard.sources import LINE_KEPT, Evidence, Source, Sources
+from shoestring.guard.sources import FOREIGN_POINTS_MAX, LINE_KEPT, Evidence, Source, Sources
+from shoestring.guard.wide import Neighbourhoods
 
-CROSS_SITE_SHARE = 0.25
 COUNT_AGAIN = ("guessing", "error")
 TOLD_FROM, SLOW_TOLD_FROM = 30.0, 90.0
 MINUTE_SOURCES_MAX = 200_000
@@ -37,9 +38,14 @@ class Engine:
         rules: Rules | None = None,
         traps: frozenset[str] = frozenset(),
         flood_a_minute: int = 0,
+        foreign_points_max: float = FOREIGN_POINTS_MAX,
+        proxies: Iterable[Network] = (),
     ) -> None:
         self.sources = Sources()
         self.crowd = Crowd()
+        self.wide = Neighbourhoods()
+        self._foreign_max = foreign_points_max
+        self._own = own_behind(proxies)
         self._risen: dict[str, None] = {}
         self.counts = Counts()
         self.quiet: dict[str, int] = {}
@@ -61,7 +67,8 @@ class Engine:
         self._read_all((line.decode("latin-1") for line in rest), format_name, place)
 
     def _read_all(self, lines: Iterable[str], format_name: str, place: str) -> None:
-        parse, quiet, judged = PARSERS[format_name], self.quiet, self._judge.judged
+        parse = self._own if format_name == "own" else PARSERS[format_name]
+        quiet, judged = self.quiet, self._judge.judged
         for line in lines:
             if not line:
                 continue
@@ -91,21 +98,38 @@ class Engine:
             self.counts.without_address += 1
             return
         source = self.sources.of(name, at)
-        share = CROSS_SITE_SHARE if entry.fetch_site == "cross-site" else 1.0
+        foreign = can_cause(entry) and all(rule.family not in NEVER for rule, _ in found)
         for rule, target in found if entry.error else [*found, *self._spread(name, found, at)]:
-            again = rule.family in COUNT_AGAIN
-            if not again and not source.is_new(hash((rule.name, target)), at):
-                continue
-            self.counts.rules[rule.name] = self.counts.rules.get(rule.name, 0) + 1
-            points = rule.weight * share
-            source.add(rule, points, at)
-            source.keep(Evidence(rule.name, rule.reason, points, at, place, line[:LINE_KEPT]))
+            points = self._points(source, rule, target, at, foreign=foreign)
+            if points:
+                evidence = Evidence(rule.name, rule.reason, points, at, place, line[:LINE_KEPT])
+                self.sources.keep(source, evidence)
+                self._count_around(name, rule, evidence, foreign=foreign)
         if source.score >= TOLD_FROM or source.slow >= SLOW_TOLD_FROM:
             self._risen[name] = None
             if len(self._risen) > RISEN_MAX:
                 del self._risen[next(iter(self._risen))]
-        if source.is_to_block and self._suspect(name, source, at):
+        if source.is_to_block(self._foreign_max) and self._suspect(name, source, at):
             self.quiet[entry.address] = 0
+
+    def _points(
+        self, source: Source, rule: Rule, target: str, at: float, *, foreign: bool
+    ) -> float:
+        """Count a rule against a source; return its points: none if it does not count again."""
+        foreign = foreign and rule.name != "flood"
+        again = rule.family in COUNT_AGAIN
+        points = min(rule.weight, source.room(self._foreign_max, at)) if foreign else rule.weight
+        if not points or not (again or source.is_new(hash((rule.name, target, foreign)), at)):
+            return 0.0
+        self.counts.rules[rule.name] = self.counts.rules.get(rule.name, 0) + 1
+        source.add(rule, points, at, foreign=foreign)
+        return points
+
+    def _count_around(self, name: str, rule: Rule, evidence: Evidence, *, foreign: bool) -> None:
+        """Count what no foreign page can cause for the networks around an IPv6 source, too."""
+        if ":" in name and not foreign:
+            for wide, source in self.wide.add(name, rule, evidence):
+                self._suspect(wide, source, evidence.at)
 
     def hear(self, held: Held, now: float) -> None:
         """Take over what the other node holds against a source, beside what this one does.
@@ -115,7 +139,7 @@ class Engine:
         """
         source = self.sources.of(held.source, now)
         source.hear(held, now)
-        if source.is_to_block and source.evidence:
+        if source.is_to_block(self._foreign_max) and source.evidence:
             self._suspect(held.source, source, now)
 
     @property
@@ -134,7 +158,8 @@ class Engine:
                 continue
             source.fade(now)
             if source.score >= TOLD_FROM or source.slow >= SLOW_TOLD_FROM:
-                told.append(Held(name, source.score, source.slow, dict(source.families)))
+                families, foreign = dict(source.families), source.foreign
+                told.append(Held(name, source.score, source.slow, families, foreign))
         return told
 
     def _spread(self, name: str, found: list[Found], at: float) -> list[Found]:

@@ -30,6 +30,7 @@ _FIELDS = {
     ("m", ""): ("method", r"[^\s\"]+"),
     ("U", ""): ("path", _INSIDE_QUOTES),
     ("q", ""): ("query", _INSIDE_QUOTES),
+    ("e", "https"): ("tls", r"[^\s\"]*"),
 }
 _PREDEFINED = {
     "common": r"%h %l %u %t \"%r\" %>s %b",
@@ -110,4 +111,5 @@ def _entry(found: dict[str, str]) -> Entry:
         found.get("agent", ""),
         found.get("user", ""),
         found.get("fetch_site", ""),
+        tls=found.get("tls", ""),
     )

@@ -14,11 +14,12 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from ipaddress import IPv6Address, ip_address
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import NamedTuple
 
 EPOCH_DIGITS = (9, 10)
 IPV6_PREFIX = 64
+OWN_FIELDS = (13, 14)  # logs of before this program noted TLS have one less
 _MONTHS = {name: n for n, name in enumerate(calendar.month_abbr) if name}
 _QUOTED = r'"([^"\\]*(?:\\.[^"\\]*)*)"'
 _COMBINED = re.compile(
@@ -38,6 +39,7 @@ class Entry(NamedTuple):
     """One request: who asked (an address as text), when (as written), for what, with what answer.
 
     error: the AH code where this is a line of the error log; request is its text then.
+    tls: "on" where the request came over TLS for certain.
     """
 
     address: str
@@ -49,8 +51,10 @@ class Entry(NamedTuple):
     user: str
     fetch_site: str = ""
     error: str = ""
+    tls: str = ""
 
 
+Network = IPv4Network | IPv6Network
 Parse = Callable[[str], Entry | None]
 
 
@@ -87,12 +91,42 @@ def vhost_combined(line: str) -> Entry | None:
     return combined(rest)
 
 
+def own_behind(proxies: Iterable[Network]) -> Parse:
+    """Return a parser of our own format that believes these proxies, and nobody else, whom they
+    name: a site's configuration may have Apache take the address from any header (mod_remoteip).
+    """
+    trusted = tuple(proxies)
+
+    @lru_cache(maxsize=4096)
+    def is_proxy(address: str) -> bool:
+        try:
+            found = ip_address(address)
+        except ValueError:
+            return False
+        return any(found in network for network in trusted if network.version == found.version)
+
+    def parse(line: str) -> Entry | None:
+        entry = own(line)
+        if entry is None or not trusted:
+            return entry
+        named, _, _ = line.partition("\t")
+        return entry._replace(address=named) if is_proxy(entry.address) else entry
+
+    return parse
+
+
 def own(line: str) -> Entry | None:
-    """Read this program's own format (`render.OWN_FORMAT`): tabs, which no client can forge."""
+    """Read this program's own format (`render.OWN_FORMAT`): tabs, which no client can forge.
+
+    The address is the connection's own.
+    """
     field = line.split("\t")
-    if len(field) != 13:
+    if len(field) not in OWN_FIELDS:
         return None
-    return Entry(field[0], field[2], field[9], field[3], field[11], field[10], field[12], field[8])
+    _, address, stamp, status = field[:4]
+    request, agent, referer, user = field[9:13]
+    tls = field[13] if len(field) > 13 else ""
+    return Entry(address, stamp, request, status, referer, agent, user, field[8], tls=tls)
 
 
 def error(line: str) -> Entry | None:

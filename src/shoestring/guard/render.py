@@ -22,6 +22,10 @@ TABLE = "shoestring_guard"
 FAMILY = "inet"
 PRIORITY = -310
 SET_SIZE = 262_144
+WEB_PORTS = (80, 443)
+SHARE_TABLE = "shoestring_guard_share"
+SHARE_PRIORITY = -12
+SHARE_SIZE = 65_535
 TIMEOUT_MAX_SECONDS = 1000 * 86400  # ten years are too much for nft
 APACHE_LOG = "/var/log/apache2/shoestring-guard.log"
 _PLAIN_IPV4 = re.compile(r"(?:\d{1,3}\.){3}\d{1,3}")
@@ -39,6 +43,16 @@ def render(config: Config) -> Iterator[Rendered]:
             compile_format(config.guard.log_format)
         yield Rendered(APACHE_CONF, apache_conf(config.guard), "apache")
         yield Rendered(APACHE_CONF_ENABLED, "", "apache", link_to=APACHE_CONF)
+
+
+def closed_ports(config: Config) -> tuple[int, ...]:
+    """Return the TCP ports that are closed to a blocked source; none: all of them."""
+    assert config.guard is not None
+    if config.guard.ports is not None:
+        return config.guard.ports
+    site = config.site
+    of_the_site = (*site.live_ports, *site.staging_ports) if site is not None else ()
+    return tuple(sorted({*WEB_PORTS, *of_the_site}))
 
 
 def table(allowed: Iterable[Network], ports: Sequence[int]) -> str:
@@ -66,6 +80,38 @@ table {FAMILY} {TABLE} {{
     {what}ip6 saddr and ffff:ffff:ffff:: @ban6wide counter drop
     {what}ip saddr @nets4 counter drop
     {what}ip6 saddr @nets6 counter drop
+  }}
+}}
+"""
+
+
+def share_table(allowed: Iterable[Network], ports: Sequence[int], connections: int) -> str:
+    """Return a text that makes the table which bounds each source's open connections.
+
+    Apache has 150 workers: a source that opens as many and sends slowly would have the health check
+    fail, and the address and the right to write would move to and fro. A table of its own, because
+    a kernel may lack nft_connlimit.
+    """
+    head = f"table {FAMILY} {SHARE_TABLE}\ndelete table {FAMILY} {SHARE_TABLE}\n"
+    if not connections:
+        return head
+    networks = list(allowed)
+    four = _elements([n for n in networks if isinstance(n, IPv4Network)])
+    six = _elements([n for n in networks if isinstance(n, IPv6Network)])
+    what = f"tcp dport {{ {', '.join(map(str, ports))} }}" if ports else "meta l4proto tcp"
+    over = f"ct count over {connections} }} counter reject with tcp reset"
+    return f"""{head}table {FAMILY} {SHARE_TABLE} {{
+  set allow4 {{ type ipv4_addr; flags interval; auto-merge; {four}}}
+  set allow6 {{ type ipv6_addr; flags interval; auto-merge; {six}}}
+  set open4 {{ type ipv4_addr; size {SHARE_SIZE}; flags dynamic; }}
+  set open6 {{ type ipv6_addr; size {SHARE_SIZE}; flags dynamic; }}
+  chain in {{
+    type filter hook input priority {SHARE_PRIORITY}; policy accept;
+    iif lo accept
+    ip saddr @allow4 accept
+    ip6 saddr @allow6 accept
+    {what} ct state new add @open4 {{ ip saddr {over}
+    {what} ct state new add @open6 {{ ip6 saddr and ffff:ffff:ffff:ffff:: {over}
   }}
 }}
 """

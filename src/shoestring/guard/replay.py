@@ -62,6 +62,8 @@ class _Judge:
             rules=rules,
             traps=frozenset(settings.traps),
             flood_a_minute=settings.flood_a_minute,
+            foreign_points_max=settings.foreign_points_max,
+            proxies=settings.proxies,
         )
 
     def _suspect(self, name: str, source: Source, at: float) -> bool:

@@ -1,4 +1,4 @@
-"""Who must never be locked out: the pair itself, its gateways, and whoever is logged in by ssh."""
+"""Who must never be locked out: the pair itself, its gateways, people who are logged in."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from pathlib import Path
 from shoestring.config.model import Config
 from shoestring.core.errors import CommandError, ShoestringError
 from shoestring.guard.decide import Allowed, Network
+from shoestring.system import logins
 from shoestring.system.files import read_bounded
 from shoestring.system.run import run
 
 FILE_MAX = 16 * 1024 * 1024
 NETWORKS_MAX = 100_000
-SSH_PORT = 22
 LOOPBACK = ("127.0.0.0/8", "::1/128", "fe80::/10")
 
 
@@ -47,8 +47,8 @@ def allowed(config: Config) -> tuple[Allowed, list[str]]:
     troubles = []
     for gateway in _gateways():
         found[ip_network(gateway)] = "a gateway"
-    for address in logged_in():
-        found[ip_network(address)] = "somebody is logged in from there by ssh"
+    for address in logins.addresses():
+        found[ip_network(address)] = "somebody is logged in from there"
     found.update(dict.fromkeys(config.guard.allow, "allow in pair.toml"))
     found.update(dict.fromkeys(config.guard.proxies, "a proxy"))
     for path in config.guard.allow_files:
@@ -82,14 +82,6 @@ def _gateways() -> set[str]:
         for words in _words(["ip", version, "route", "show", "default"]):
             if "via" in words:
                 found.add(words[words.index("via") + 1].partition("%")[0])
-    return {address for address in found if _is_address(address)}
-
-
-def logged_in() -> set[str]:
-    """Return from where ssh sessions run now (ss(8)): the administrator who is at work."""
-    argv = ["ss", "-Htn", "state", "established", "sport", "=", f":{SSH_PORT}"]
-    found = {words[3].rpartition(":")[0].strip("[]") for words in _words(argv) if len(words) > 3}
-    found = {address.removeprefix("::ffff:").partition("%")[0] for address in found}
     return {address for address in found if _is_address(address)}
 
 

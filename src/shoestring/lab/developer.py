@@ -103,7 +103,11 @@ class Developer:
 
     def ssh(self, node: str, command: str) -> Said:
         """Say a command to a node over ssh, as it stands."""
-        return self._run([*self._ssh(), f"shoestring@{NODE_ADDRESSES[node]}", command])
+        return self._run(self.ssh_argv(node, command))
+
+    def ssh_argv(self, node: str, command: str) -> list[str]:
+        """Return the command line that says a command to a node over ssh."""
+        return [*self._ssh(), f"shoestring@{NODE_ADDRESSES[node]}", command]
 
     def _ssh(self) -> list[str]:
         options = ("StrictHostKeyChecking=no", "LogLevel=ERROR", "BatchMode=yes")

@@ -15,6 +15,7 @@ from shoestring.system.run import run
 
 BUSY_PROCESSES = 8
 BUSY_SECONDS_MAX = 180
+PAUSE_SECONDS = 12.0
 UNITS = ("apache2", "mariadb", "keepalived", "shoestring-agent", "shoestring-site")
 
 
@@ -45,7 +46,21 @@ def plug_cable(host: Host) -> None:
 def _filter_between_nodes(host: Host) -> None:
     """Have the switch carry nothing between the two hosts; both go on reaching all others."""
     ports = ", ".join(host.place.port(node) for node in NAMES)
-    rule = f"iifname {{ {ports} }} oifname {{ {ports} }} drop"
+    _filter(host, f"iifname {{ {ports} }} oifname {{ {ports} }} drop")
+
+
+def _drop_from_the_other(host: Host) -> None:
+    """Have the switch carry nothing from the other host to this one, and everything back."""
+    other = next(node for node in NAMES if node != host.node)
+    _filter(host, f"iifname {host.place.port(other)} oifname {host.place.port(host.node)} drop")
+
+
+def _drop_all_to(host: Host) -> None:
+    """Have the switch carry nothing to this host, which goes on sending."""
+    _filter(host, f"oifname {host.place.port(host.node)} drop")
+
+
+def _filter(host: Host, rule: str) -> None:
     chain = f"chain forward {{\ntype filter hook forward priority 0;\n{rule}\n}}"
     text = f"table bridge {FILTER_TABLE} {{\n{chain}\n}}\n"
     run(["ip", "netns", "exec", host.place.namespace, "nft", "-f", "-"], stdin=text)
@@ -65,6 +80,13 @@ def power_on(host: Host) -> None:
     if host.leader() is None:
         host.boot()
         host.connect()
+
+
+def _pause(host: Host) -> None:
+    """Have the whole machine stand still for longer than any wait of the product."""
+    host.freeze(on=True)
+    time.sleep(PAUSE_SECONDS)
+    host.freeze(on=False)
 
 
 def _kill_keepalived(host: Host) -> None:
@@ -100,6 +122,9 @@ FAULTS: Mapping[str, Fault] = {
     "mariadb-kill": Fault("MariaDB is killed", _systemctl("kill", "--signal=KILL", "mariadb")),
     "cable-cut": Fault("the network cable is cut", _cut_cable),
     "filter": Fault("a switch filters between the two nodes", _filter_between_nodes),
+    "one-way": Fault("the other node is not heard, but hears this one", _drop_from_the_other),
+    "deaf": Fault("nothing arrives at this node, which goes on sending", _drop_all_to),
+    "pause": Fault(f"the whole machine stands still for {PAUSE_SECONDS:g} s", _pause),
     "gateway-cut": Fault("the gateway loses its cable", _cut_gateway),
     "power-cut": Fault("the power is cut", Host.power_off),
     "keepalived-kill": Fault("both keepalived processes are killed", _kill_keepalived),
@@ -120,6 +145,8 @@ def inflict(lab: Lab, fault: str, node: str) -> None:
 def heal_all(lab: Lab) -> None:
     """Mend everything that a fault may have broken, on both hosts."""
     for host in lab.hosts.values():
+        with contextlib.suppress(OSError):
+            host.freeze(on=False)
         power_on(host)
     # The network of both before any service: a MariaDB that was cut off waits for the other's word.
     lab.unfilter()

@@ -24,7 +24,7 @@ Tell = Callable[[str], None]
 PAIR_SECONDS = 40.0
 FORWARD_PORT = 8080
 FILTER_TABLE = "lab_filter"
-DATABASE_TOML = "\n[database]\n"
+DATABASE_TOML = '\n[database]\nclients = ["198.51.100.0/25"]\n'
 SITE_TOML = "\n[site]\n"
 GUARD_TOML = '\n[guard]\nmode = "block"\n'
 

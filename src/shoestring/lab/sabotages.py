@@ -239,7 +239,7 @@ def _setting(node: str, name: str, wrong: str, right: str) -> Inflict:
 
 
 def _git(host: Host, *words: str) -> str:
-    argv = ["setpriv", "--reuid=shoestring", "--clear-groups", "--", "git"]
+    argv = ["setpriv", "--reuid=shoestring", "--regid=shoestring", "--clear-groups", "--", "git"]
     name = ["-c", "user.name=lab", "-c", "user.email=lab@example.net"]
     return host.run([*argv, *name, "--git-dir", REPOSITORY, *words]).out.strip()
 

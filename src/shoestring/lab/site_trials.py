@@ -225,19 +225,35 @@ def _later(seconds: float, person: Developer, clone: Path, node: str) -> Said:
 
 
 def _head(host: Host, branch: str = "staging") -> str:
-    words = ["setpriv", "--reuid=shoestring", "--clear-groups", "--", "git", "--git-dir"]
+    words = [
+        "setpriv",
+        "--reuid=shoestring",
+        "--regid=shoestring",
+        "--clear-groups",
+        "--",
+        "git",
+        "--git-dir",
+    ]
     words += ["/var/lib/shoestring/site/site.git", "rev-parse", branch]
     return host.run(words, check=False).out.strip()
 
 
 def _contains(host: Host, commit: str) -> bool:
-    words = ["setpriv", "--reuid=shoestring", "--clear-groups", "--", "git", "--git-dir"]
+    words = [
+        "setpriv",
+        "--reuid=shoestring",
+        "--regid=shoestring",
+        "--clear-groups",
+        "--",
+        "git",
+        "--git-dir",
+    ]
     words += ["/var/lib/shoestring/site/site.git", "merge-base", "--is-ancestor", commit, "staging"]
     return host.run(words, check=False).code == 0
 
 
 FULL = (
-    "/var/lib/shoestring/site/trials",
+    "/var/lib/shoestring/site/manifests",
     "/var/lib/shoestring/site/site.git/objects",
     "/srv/shoestring/releases",
 )

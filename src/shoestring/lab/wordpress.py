@@ -24,7 +24,7 @@ WORDPRESS_TOML = f'{DATABASE_TOML}{SITE_TOML}shared = ["{UPLOADS}"]\nhealth = "/
 USER, PASSWORD = "anna", "correct horse battery staple"
 CONFIGURATION = f"""<?php
 define('DB_NAME', 'wordpress');
-define('DB_USER', 'www-data');
+define('DB_USER', 'shoestring-live-php');
 define('DB_PASSWORD', '');
 define('DB_HOST', 'localhost');
 define('DB_CHARSET', 'utf8mb4');
@@ -45,8 +45,8 @@ require_once ABSPATH . 'wp-settings.php';
 """
 SQL = (
     "CREATE DATABASE wordpress; "
-    "CREATE USER IF NOT EXISTS 'www-data'@localhost IDENTIFIED VIA unix_socket; "
-    "GRANT ALL ON wordpress.* TO 'www-data'@localhost"
+    "CREATE USER IF NOT EXISTS 'shoestring-live-php'@localhost IDENTIFIED VIA unix_socket; "
+    "GRANT ALL ON wordpress.* TO 'shoestring-live-php'@localhost"
 )
 
 

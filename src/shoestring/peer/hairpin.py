@@ -9,7 +9,8 @@ common, and with the sender's name, so that no node's own datagram can be sent b
     "SHG3" kind(1) nonce(16) epoch(8) session(16) counter(8) HMAC-SHA256(key, sender, all before)
 
 kind "?" asks whether the peer lives; kind "!" claims that the sender, the writer of this epoch,
-goes on alone; kind "=" answers either, a claim with the epoch that the sender goes by. A claim is
+goes on alone; kind "=" answers either: a claim with the epoch that the sender goes by, a question
+with the newest epoch in which the sender answers no commit any more (0: it may). A claim is
 answered by the loop, between two decisions; a question at once.
 
 A claim that was recorded is worth nothing later: it counts only in a session that its receiver has
@@ -150,18 +151,22 @@ class Hairpin(asyncio.DatagramProtocol):
         self._gate = ClaimGate()
         self._claim: Datagram | None = None
         self._claimed: Callable[[int], None] = lambda _epoch: None
+        self._closed: Callable[[], int] = lambda: 0
         self._session = NO_SESSION
         self._counter = 0
 
-    async def open(self, keys: Sequence[bytes], claimed: Callable[[int], None]) -> None:
+    async def open(
+        self, keys: Sequence[bytes], claimed: Callable[[int], None], closed: Callable[[], int]
+    ) -> None:
         """Listen; a port that is taken is logged, and the way by the gateway stays shut.
 
         claimed: called with its epoch when the peer claims that it goes on alone; `answer_claim`
-        answers.
+        answers. closed: returns the newest epoch in which this node surely answers no commit any
+        more, 0 for none; it goes with each answer to a question.
         """
         if self._own is None or self._peer is None:
             return
-        self._claimed = claimed
+        self._claimed, self._closed = claimed, closed
         self.use(keys)
         where = (str(self._own), self._config.peer.port)
         loop = asyncio.get_running_loop()
@@ -186,7 +191,7 @@ class Hairpin(asyncio.DatagramProtocol):
         if datagram is None or addr[0] != str(self._peer):
             return
         if datagram.kind == QUESTION:
-            self._answer(replace(datagram, kind=ANSWER, epoch=0))
+            self._answer(replace(datagram, kind=ANSWER, epoch=self._closed()))
         elif datagram.kind == CLAIM:
             self._take_claim(datagram)
         else:
@@ -217,9 +222,13 @@ class Hairpin(asyncio.DatagramProtocol):
         if answer is not None and not answer.done():
             answer.set_result(datagram)
 
-    async def answers(self) -> bool:
-        """Ask the peer by way of the gateway; return whether it, and nobody else, has answered."""
-        return await self._ask(QUESTION, 0, QUESTION_TRIES) is not None
+    async def answers(self) -> int | None:
+        """Ask the peer by way of the gateway; return in which epoch it is closed, None if silent.
+
+        0 is the answer of a peer that may still answer commits.
+        """
+        answer = await self._ask(QUESTION, 0, QUESTION_TRIES)
+        return None if answer is None else answer.epoch
 
     async def claim(self, epoch: int) -> int | None:
         """Claim to go on alone as the writer of an epoch; return the peer's, None if unanswered."""

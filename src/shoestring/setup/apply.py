@@ -14,8 +14,11 @@ from shoestring.core.platform import DEBIAN, Platform
 from shoestring.core.rendered import Rendered
 from shoestring.setup import backup, consent, database_check, desired, firewall_owner
 from shoestring.setup.plan import NodePlan, plan_node
+from shoestring.site import adoption
 from shoestring.system import manifest, nft
+from shoestring.system.agent_socket import ask
 from shoestring.system.files import sync_directory, write_atomic
+from shoestring.system.places import SITE_SOCKET
 from shoestring.system.run import run
 from shoestring.system.systemd import is_active, systemctl
 
@@ -39,11 +42,12 @@ def apply_node(
             f"{plan.node} has changed since the plan was shown", hint="run shoestring plan again"
         )
     if plan.is_empty:
-        return {"node": plan.node, "backup": "", "changed": 0}
+        return {"node": plan.node, "backup": "", "changed": 0, "kept": []}
     config = parse(text)
     rendered = desired.files(config, text, plan.node, platform)
     _check(rendered, platform)
     touched = [file.path for file in plan.files if file.what != "same"]
+    kept: list[str] = []
     name = backup.save(touched, [unit.unit for unit in plan.units])
     try:
         firewall_owner.add(plan.commands)
@@ -52,6 +56,9 @@ def apply_node(
             database_check.make_certificates(config, plan.node)
         _start(plan, platform)
         _verify(plan, platform)
+        if config.site is not None and adoption.old_ones():
+            answer = ask("POST", "/do/take-over", {}, at=SITE_SOCKET, unit=desired.SITE_UNIT)
+            kept = [str(each) for each in answer["kept"]]
     except (OSError, ShoestringError) as error:
         said = error.message if isinstance(error, ShoestringError) else str(error)
         firewall_owner.remove(plan.commands)
@@ -59,7 +66,7 @@ def apply_node(
         but = f", but {'; '.join(against)}" if against else ""
         sentence = f"{plan.node}: {said}; everything is as it was{but}"
         raise ApplyError(sentence, hint=f"journalctl on {plan.node}; the copy is {name}") from error
-    return {"node": plan.node, "backup": name, "changed": len(touched)}
+    return {"node": plan.node, "backup": name, "changed": len(touched), "kept": kept}
 
 
 def revert_node(name: str) -> dict[str, object]:

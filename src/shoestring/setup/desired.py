@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from shoestring.config.load import APPLIED_FILE, PAIR_FILE
 from shoestring.config.model import Config
 from shoestring.core.platform import Platform
 from shoestring.core.rendered import Rendered
 from shoestring.database.render import render as render_database
 from shoestring.guard.render import render as render_guard
+from shoestring.site.adoption import TEXT as SITE_USERS_TEXT
+from shoestring.site.render import limits
+from shoestring.system.places import SITE_USERS
 from shoestring.vip.render import render
 
 FIREWALL_UNIT = "shoestring-firewall.service"
@@ -25,7 +30,14 @@ def files(config: Config, text: str, node: str, platform: Platform) -> tuple[Ren
         *render(config, node, platform),
         *render_database(config, node, platform),
         *render_guard(config),
+        *(_site(config) if config.site is not None else ()),
     )
+
+
+def _site(config: Config) -> Iterator[Rendered]:
+    """Yield who the site runs as, which its program goes by, and the bounds of its units."""
+    yield Rendered(str(SITE_USERS), SITE_USERS_TEXT, "site")
+    yield from limits(config)
 
 
 def units(config: Config, platform: Platform) -> tuple[str, ...]:

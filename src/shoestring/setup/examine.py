@@ -19,10 +19,9 @@ from shoestring.config.model import CommandCheck, Config
 from shoestring.core.errors import ShoestringError
 from shoestring.core.examination import DatabaseFacts, Facts, Heard
 from shoestring.core.platform import DEBIAN
-from shoestring.guard.watchers import logged_in
 from shoestring.peer.identity import Identity, fingerprint
 from shoestring.setup import desired
-from shoestring.system import segment
+from shoestring.system import logins, segment
 from shoestring.system.agent_socket import ask
 from shoestring.system.files import free_percent, read_bounded
 from shoestring.system.mariadb import Mariadb
@@ -262,7 +261,7 @@ class _Examiner:
         except ShoestringError:
             return  # the agent tells that it does not answer
         networks = [ip_network(network) for network in said]
-        for text in sorted(logged_in()):
+        for text in sorted(logins.addresses()):
             address = ip_address(text)
             if not any(address in n for n in networks if n.version == address.version):
                 yield text

@@ -84,12 +84,14 @@ def apply_pair(
         if node.restarts and node.moves:
             hand_away(node)
         try:
-            backup = _apply_one(plan, node, ask_peer)
+            backup, kept = _apply_one(plan, node, ask_peer)
         except ShoestringError as error:
             _put_back(plan, done, ask_peer, tell)
             raise ApplyError(error.message, hint=error.hint) from error
         done.append((node, backup))
         settled(node.node, node.config_hash)
+        for line in kept:
+            tell(f"{node.node}: WARNING: {line}")
         tell(f"{node.node}: verified" + (f", copy kept as {backup}" if backup else ""))
 
 
@@ -98,12 +100,14 @@ def _amount(node: NodePlan) -> str:
     return f"{files} files to write" if files else "nothing to change"
 
 
-def _apply_one(plan: PairPlan, node: NodePlan, ask_peer: AskPeer) -> str:
+def _apply_one(plan: PairPlan, node: NodePlan, ask_peer: AskPeer) -> tuple[str, list[str]]:
     if node.node == plan.here:
         done: Mapping[str, object] = apply_node(plan.text, node.digest())
     else:
         done = ask_peer("apply", {"pair_toml": plan.text, "digest": node.digest()})
-    return str(done.get("backup", ""))
+    kept = done.get("kept")
+    lines = [str(each) for each in kept] if isinstance(kept, list) else []
+    return str(done.get("backup", "")), lines
 
 
 def _put_back(

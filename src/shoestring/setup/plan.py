@@ -16,8 +16,10 @@ from shoestring.config.load import config_hash, parse
 from shoestring.config.model import Config
 from shoestring.core.platform import DEBIAN, Platform
 from shoestring.core.rendered import Rendered
-from shoestring.setup import consent, database_check, desired, firewall_owner
+from shoestring.setup import consent, database_check, desired, firewall_owner, site_refusals
 from shoestring.setup.segment_check import trouble_on_the_segment
+from shoestring.site import adopt, adoption, sessions
+from shoestring.site.render import PHP_USERS, USERS
 from shoestring.system import manifest
 from shoestring.system.files import read_bounded
 from shoestring.system.netlink import Netlink, once
@@ -61,6 +63,7 @@ class NodePlan:
     moves: tuple[str, ...]
     refusals: tuple[str, ...]
     commands: tuple[tuple[str, ...], ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def restarts(self) -> tuple[str, ...]:
@@ -117,12 +120,34 @@ def plan_node(
         held=held,
         moves=tuple(_moves(config, held, changed, {a.address for a in addresses})),
         commands=firewall_owner.missing(config, node),
+        notes=(*_notes(config), *site_refusals.notes(config)),
         refusals=(
             *(trouble_on_the_segment(config, node) if listen and not keepalived_runs else ()),
             *database_check.refusals(config, platform),
             *(consent.refusals(config, node) if by_peer else ()),
         ),
     )
+
+
+def _notes(config: Config) -> Iterator[str]:
+    """Yield what an apply comes to that no file and no unit shows."""
+    if config.site is None:
+        return
+    for environment in adoption.old_ones():
+        yield (
+            f"{environment}: Apache and PHP come up again beside those that run, as the users "
+            f"{USERS[environment]} and {PHP_USERS[environment]}, and take over; "
+            f"{adopt.OLD[environment]}'s sessions"
+            + (" and shared files" if environment == "live" and config.site.shared else "")
+            + " are given to the new user"
+        )
+    for account in sessions.old_accounts(config) if adoption.old_ones() else ():
+        yield (
+            f"MariaDB: {account} logs in without a password, as the user that PHP runs as until "
+            f"now; {PHP_USERS['live']} gets an account with the same grants. If the site names "
+            f"{account.partition('@')[0]}, have it name the user that it runs as before you apply: "
+            "posix_getpwuid(posix_geteuid())['name']"
+        )
 
 
 def _file(rendered: Rendered, hashes: Mapping[str, str]) -> FileChange:

@@ -32,6 +32,8 @@ def _node_lines(plan: Mapping[str, Any], *, verbose: bool) -> Iterator[str]:
             yield from (f"      {line}" for line in file["diff"].splitlines())
     for command in plan["commands"]:
         yield f"  ! {' '.join(command)}"
+    for note in plan["notes"]:
+        yield f"  ! {note}"
     for unit in plan["units"]:
         words = ["enable"] * unit["enable"]
         words += [unit["consequence"]] * (unit["consequence"] != "none")

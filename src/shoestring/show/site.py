@@ -67,6 +67,9 @@ def shared_lines(found: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
         yield from (f"    changed on both nodes, kept apart: {p}" for p in each["conflicts"])
         if each["held"]:
             yield f"    held: {each['held']}"
+        if each.get("left_out"):
+            limits = "site.shared_depth_max, site.shared_files_max"
+            yield f"    not counted: {each['left_out']} folders ({limits})"
 
 
 def _deployed(now: Mapping[str, Any] | None) -> str:

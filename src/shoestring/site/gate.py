@@ -14,7 +14,7 @@ from shoestring.site.keys import Role
 REPOSITORY = "site"
 COMMAND_MAX = 200
 _GIT = re.compile(r"(git-receive-pack|git-upload-pack|git-upload-archive) '/?site(?:\.git)?/?'")
-_BUTTON = re.compile(r"(promote|status|rollback(?: [1-9][0-9]?)?)")
+_BUTTON = re.compile(r"(promote|status|check|rollback(?: [1-9][0-9]?)?)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +36,10 @@ def allowed(role: Role, command: str) -> Request | str:
     if _BUTTON.fullmatch(command):
         return _button(role, command)
     if not command:
-        return "there is no shell here; git clone, git push, or promote, rollback, status"
-    return "only git's own commands on the repository 'site', and promote, rollback N, status"
+        return "there is no shell here; git clone, git push, or promote, rollback, status, check"
+    return (
+        "only git's own commands on the repository 'site', and promote, rollback N, status, check"
+    )
 
 
 def _git(role: Role, program: str) -> Request | str:
@@ -50,6 +52,6 @@ def _git(role: Role, program: str) -> Request | str:
 
 def _button(role: Role, command: str) -> Request | str:
     verb, _, number = command.partition(" ")
-    if verb != "status" and role != "promote":
+    if verb not in ("status", "check") and role != "promote":
         return f"this key may not {verb}"
     return Request(verb=verb, number=int(number or 1))

@@ -8,33 +8,43 @@ before `commit`, which needs the lease and finds the branch where `prepare` foun
 from __future__ import annotations
 
 import contextlib
-import secrets
+import json
+import pwd
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
-from itertools import takewhile
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from shoestring.config.model import Config
 from shoestring.core.errors import EngineError, ShoestringError
 from shoestring.core.site import ENVIRONMENTS, Deployed, Environment, Relation, SiteSeen
-from shoestring.site import instances, policy, releases, sessions
+from shoestring.site import adoption, drift, examine, instances, layout, policy, releases, sessions
+from shoestring.site.admission import Admission, Prepared
+from shoestring.site.branches import Branches
+from shoestring.site.examiner import Examiner
+from shoestring.site.git import SlowError
+from shoestring.site.housekeeping import collect
+from shoestring.site.incoming import Incoming
 from shoestring.site.keys import PROGRAM
+from shoestring.site.lease import PIN, Desk, Leased
+from shoestring.site.livelog import LiveLog
 from shoestring.site.repository import FIRST_DATE, NOBODY, USER, Commit, Repository
 from shoestring.site.trial import trial
-from shoestring.site.vetting import Vetting, newest_php
-from shoestring.system.files import read_bounded, write_atomic
-from shoestring.system.places import SITE, SITE_REPOSITORY
+from shoestring.site.vetting import newest_php
+from shoestring.system.files import write_atomic
+from shoestring.system.places import (
+    SITE,
+    SITE_BRANCHES,
+    SITE_GATE,
+    SITE_INCOMING,
+    SITE_LIVE_LOG,
+    SITE_REPOSITORY,
+    SITE_SIGNERS,
+    SITE_SLOTS,
+)
 
-LEASE_SECONDS = 15.0
-LOCK_WAIT_SECONDS = 25.0
-PIN = "refs/shoestring/prepared"
 PEER = "refs/shoestring/peer"
-PACK_MAX_FACTOR = 1.1
-LOG_MAX = 200
-DRIFT_MAX = 20
 NONCE_FILE = SITE / "nonce-seed"
 SOURCE = "Source-Commit"
 FIRST_FILES = {
@@ -44,51 +54,21 @@ FIRST_FILES = {
 Tell = Callable[[str, Mapping[str, str]], None]
 
 
-@dataclass
-class Lease:
-    """Who holds this node's lock, and until when it need not speak again (monotonic)."""
-
-    token: str = ""
-    until: float = 0.0
-    what: str = ""
-
-
-@dataclass
-class Prepared:
-    """What a commit will do: move a branch, and have an environment serve a release."""
-
-    branch: str
-    old: str
-    new: str
-    environment: Environment | None
-    wanted: instances.Wanted | None
-
-
-@dataclass
-class Desk:
-    """What is under way for one lease."""
-
-    pack: bytearray = field(default_factory=bytearray)
-    prepared: Prepared | None = None
-    before: instances.Wanted | None = None
-    committed: bool = False
-
-
-class Hands:
+class Hands(Leased):
     """The site of this node."""
 
     def __init__(self, config: Config, node: str, tell: Tell) -> None:
         assert config.site is not None
+        super().__init__(
+            node, Repository(SITE_REPOSITORY, USER, examine.limits(config.site, writes=True))
+        )
         self.config = config
         self.site = config.site
-        self.node = node
-        self.repository = Repository(SITE_REPOSITORY)
         self._tell = tell
-        self._vetting = Vetting(self.repository, config.site)
-        self._lease = Lease()
-        self._desk = Desk()
-        self._free = threading.Condition()
-        self._working = threading.Lock()
+        self.examiner = Examiner(SITE_REPOSITORY, USER, self.site)
+        self.live = LiveLog(self.repository, self.site.live_branch, SITE_LIVE_LOG)
+        self.branches = Branches(self.repository, SITE_BRANCHES, self.site.branches_max)
+        self._admission = Admission(self.repository, self.site, self.examiner, self.live)
         self.drift: tuple[str, ...] = ()
         self.corrupt = ""
         self._preparing = ""
@@ -96,111 +76,71 @@ class Hands:
     def make(self) -> None:
         """Make repository and folders unless they are there; each first commit is the same."""
         releases.make_places()
-        settings = {
-            "receive.fsckObjects": "true",
-            "receive.procReceiveRefs": "refs/",
-            "receive.maxInputSize": str(int(self.site.push_size_max_mb * 2**20)),
-            "receive.certNonceSeed": _nonce_seed(),
-            "transfer.hideRefs": PIN,
-            "core.fsync": "committed",
-            "core.logAllRefUpdates": "true",
-            "gc.auto": "0",
-            "gpg.format": "ssh",
-            "gpg.ssh.allowedSignersFile": str(SITE / "allowed_signers"),
-        }
-        self.repository.make(settings)
-        self._install_hooks()
+        instances.leave_old_users()
+        self._make_repository()
         repository = self.repository
-        repository.git("symbolic-ref", "HEAD", f"refs/heads/{self.site.staging_branch}")
         for ref in repository.refs(PIN):
             repository.unpin(ref)  # of a lease that ended with this program's last life
         if not repository.heads():
             tree = repository.write_tree(FIRST_FILES)
             first = repository.commit_tree(tree, (), "An empty site\n", **FIRST_DATE)
             repository.set_ref(f"refs/heads/{self.site.staging_branch}", first, NOBODY)
+        self._believe(self.live.begin)
 
-    def _install_hooks(self) -> None:
-        folder = SITE_REPOSITORY / "hooks"
-        folder.mkdir(exist_ok=True)
-        for name, wanted in (("proc-receive", True), ("pre-receive", self.site.require_signed)):
-            (folder / name).unlink(missing_ok=True)
-            if wanted:
-                (folder / name).symlink_to(PROGRAM)
+    def _make_repository(self) -> None:
+        settings = layout.settings(self.site, layout.nonce_seed(NONCE_FILE), SITE_SIGNERS)
+        head = f"refs/heads/{self.site.staging_branch}"
+        layout.make(SITE_REPOSITORY, settings, head, PROGRAM, pwd.getpwnam(USER))
+        write_atomic(SITE_GATE, json.dumps(layout.gate_bounds(self.site)))
+        SITE_SLOTS.mkdir(exist_ok=True)
+        shutil.chown(SITE_SLOTS, USER, USER)
+        shutil.rmtree(SITE_INCOMING, ignore_errors=True)
+        SITE_INCOMING.mkdir(mode=0o711)
 
-    # --- the lock
-
-    def lock(self, token: str, what: str, wait_seconds: float = LOCK_WAIT_SECONDS) -> None:
-        """Take this node's lock; waits for whoever has it, and raises EngineError at last."""
-        until = time.monotonic() + wait_seconds
-        with self._free:
-            while self._is_held() and self._lease.token != token:
-                left = min(until, self._lease.until) - time.monotonic()
-                if time.monotonic() > until:
-                    raise EngineError(f"{self.node} is busy: {self._lease.what}", hint="try again")
-                self._free.wait(max(0.01, left))
-            self._lease = Lease(token, time.monotonic() + LEASE_SECONDS, what)
-            self._desk = Desk()
-
-    def _is_held(self) -> bool:
-        return bool(self._lease.token) and time.monotonic() < self._lease.until
-
-    @property
-    def is_busy(self) -> bool:
-        """Tell whether somebody holds this node's lock."""
-        return self._is_held()
-
-    def renew(self, token: str) -> None:
-        """Keep the lease; raises EngineError if it was lost."""
-        with self._free:
-            if self._lease.token != token or not self._is_held():
-                raise EngineError(f"the lock on {self.node} was lost: it took too long")
-            self._lease.until = time.monotonic() + LEASE_SECONDS
-
-    def unlock(self, token: str) -> None:
-        """Give the lock back, and forget what was prepared."""
-        with self._free:
-            if self._lease.token != token:
-                return
-            self._lease = Lease()
-            self._desk = Desk()
-            self._free.notify_all()
-        self.repository.unpin(f"{PIN}/{token}")
-
-    @contextlib.contextmanager
-    def _holding(self, token: str) -> Iterator[Desk]:
-        """Work under a lease, one step at a time; the lease cannot be lost meanwhile."""
-        self.renew(token)
-        with self._working:
-            yield self._desk
-        self.renew(token)
+    def _believe(self, look: Callable[[], str]) -> None:
+        """See that the live branch is where this program has left it, and emit what was not so."""
+        if found := look():
+            facts = {"node": self.node, "branch": self.site.live_branch, "found": found}
+            self._tell("SITE-816", {**facts, "head": self.live.head[:8]})
 
     # --- objects
 
     def take(self, token: str, data: bytes, *, last: bool) -> None:
-        """Take a part of a pack; with the last one its objects are checked and kept."""
+        """Take a part of a pack; with the last one its objects are made, still outside."""
         with self._holding(token) as desk:
-            desk.pack += data
-            if len(desk.pack) > self.site.push_size_max_mb * 2**20 * PACK_MAX_FACTOR:
-                raise EngineError("the pack is larger than site.push_size_max_mb")
+            if desk.incoming is None:
+                size = int(self.site.push_size_max_mb * 2**20)
+                desk.incoming = Incoming(SITE_INCOMING / token, self.repository, USER, size)
+            desk.incoming.take(data)
             if last:
-                pack, desk.pack = bytes(desk.pack), bytearray()
-                self.repository.unpack(pack)
+                desk.incoming.finish()
 
     # --- prepare and commit
 
     def prepare(
-        self, token: str, branch: str, new: str, environment: Environment | None, source: str
+        self,
+        token: str,
+        branch: str,
+        new: str,
+        environment: Environment | None,
+        source: str,
+        who: str = "",
     ) -> str:
         """Build, check and boot what would be served; return in a few words what was done.
 
-        Raises EngineError that says why not, with file and line.
+        new: all zeros to delete the branch, which was at `source` then. Raises EngineError that
+        says why not, with file and line.
         """
         with self._holding(token) as desk:
-            old = self.repository.heads().get(branch, NOBODY)
-            if old != NOBODY and not self.repository.is_ancestor(old, new):
-                raise EngineError(f"{branch} has moved: fetch first")
+            heads = self.repository.heads()
+            old = heads.get(branch, NOBODY)
+            owner = who or self.branches.owner(branch)
+            desk.prepared = Prepared(branch, old, new, environment, None, owner)
+            if new == NOBODY:
+                self._admission.check_deletion(branch, old, source)
+                return "to be deleted"
+            self._admission.admit(desk.prepared, desk.incoming, heads, source)
             self.repository.pin(f"{PIN}/{token}", new)
-            desk.prepared = Prepared(branch, old, new, environment, None)
             if environment is None:
                 return "stored"
             wanted, done = self._ready(environment, source)
@@ -208,7 +148,10 @@ class Hands:
             return done
 
     def _ready(self, environment: Environment, source: str) -> tuple[instances.Wanted, str]:
-        self._vetting.check(source)
+        now = instances.serving(environment)
+        if now is not None and adoption.is_old(now[1]):
+            adoption.refuse_unless_agreed()
+        self.examiner.release(source)
         self._preparing = source
         base = instances.current_source(environment) or instances.current_source("staging")
         if self.drift:
@@ -236,9 +179,9 @@ class Hands:
             self._tell("SITE-805", {"count": str(len(wrong)), "kept": kept, "path": wrong[0]})
 
     def _wanted(self, environment: Environment, source: str) -> instances.Wanted:
-        wanted = self._vetting.sitefile(source)
-        said = self.repository.git("ls-tree", "--full-tree", source, "conf")
-        conf = said.split()[2].decode() if said else ""
+        wanted = self.examiner.release(source)
+        folder = self.repository.entry(source, "conf")
+        conf = folder.blob if folder is not None else ""
         version = ""
         if wanted.php is not None:
             version = wanted.php.version or newest_php()
@@ -261,7 +204,7 @@ class Hands:
             if ready is None:
                 raise EngineError("nothing was prepared")
             desk.before = self._served_now(ready.environment)
-            self.repository.set_ref(f"refs/heads/{ready.branch}", ready.new, ready.old)
+            self._move(ready)
             desk.committed = True
             if ready.environment is not None and ready.wanted is not None:
                 try:
@@ -272,15 +215,43 @@ class Hands:
             return time.time()
 
     def _served_now(self, environment: Environment | None) -> instances.Wanted | None:
+        """Return what is served, None where that is refused by now: a push must still mend it."""
         source = instances.current_source(environment) if environment is not None else ""
-        return self._wanted(environment, source) if environment is not None and source else None
+        if environment is None or not source:
+            return None
+        try:
+            return self._wanted(environment, source)
+        except EngineError:
+            return None
+
+    def _move(self, ready: Prepared) -> None:
+        """Move, make or delete a branch, if it is still where it was; raises CommandError."""
+        ref = f"refs/heads/{ready.branch}"
+        if ready.branch == self.site.live_branch:
+            self.live.moving(ready.new)
+            self.repository.set_ref(ref, ready.new, ready.old)
+            self.live.moved(ready.new)
+        elif ready.new != NOBODY:
+            self.repository.set_ref(ref, ready.new, ready.old)
+            if ready.old == NOBODY:
+                self.branches.made(ready.branch, ready.who)
+        elif ready.old != NOBODY:
+            self.branches.removed(ready.branch, ready.old)
+            self.repository.drop_ref(ref, ready.old)
 
     def _put_back(self, ready: Prepared, desk: Desk) -> None:
-        ref = f"refs/heads/{ready.branch}"
-        if ready.old == NOBODY:
-            self.repository.unpin(ref)
-        else:
-            self.repository.pin(ref, ready.old)
+        """Undo that."""
+        ref, live = f"refs/heads/{ready.branch}", ready.branch == self.site.live_branch
+        if live:
+            self.live.moving(ready.old)
+        if ready.old != NOBODY:
+            self.repository.set_ref(ref, ready.old, ready.new)
+        elif ready.new != NOBODY:
+            self.repository.drop_ref(ref, ready.new)
+        if live:
+            self.live.moved("" if ready.old == NOBODY else ready.old)
+        elif ready.new == NOBODY != ready.old:
+            self.branches.made(ready.branch, ready.who)
         desk.committed = False
 
     def revert(self, token: str) -> None:
@@ -303,13 +274,18 @@ class Hands:
 
     def wanted_source(self, environment: Environment, heads: Mapping[str, str]) -> Commit | None:
         """Return the commit that an environment's branch asks for, None if there is none."""
-        live = environment == "live"
-        head = heads.get(self.site.live_branch if live else self.site.staging_branch)
+        if environment == "live":
+            return next(iter(self.live.entries(1)), None)
+        head = heads.get(self.site.staging_branch)
         return self.repository.show(head) if head else None
 
-    def source_of(self, commit: Commit) -> str:
-        """Return the source commit of an entry of the live log (or of a plain commit)."""
-        return commit.trailers.get(SOURCE, commit.commit)
+    def wanted_of(self, environment: Environment, commit: Commit) -> str:
+        """Return the source that an environment is to serve: of live, what its log says."""
+        return self.live.source(commit.commit) if environment == "live" else commit.commit
+
+    def source_of_branch(self, branch: str, head: str) -> str:
+        """Return what is served of a branch at this head."""
+        return self.live.source(head) if branch == self.site.live_branch else head
 
     def deployed(self, environment: Environment, heads: Mapping[str, str]) -> Deployed:
         """Return what an environment serves, and what it should."""
@@ -320,7 +296,7 @@ class Hands:
         serves = now is not None and instances.answer(self.config, now[0], 1.0) not in (0, 500)
         return Deployed(
             source=instances.current_source(environment),
-            wanted=self.source_of(asked),
+            wanted=self.wanted_of(environment, asked),
             subject=policy.printable(asked.subject)[:100],
             by=policy.printable(asked.trailers.get("By", asked.author))[:60],
             wall=asked.wall,
@@ -329,16 +305,24 @@ class Hands:
 
     def seen(self, peer_heads: Mapping[str, str]) -> SiteSeen:
         """Return the site as it is now; peer_heads: the other node's branches, as it says."""
+        self._believe(self.live.enforce)
+        self.branches.heard(peer_heads)
         heads = self.repository.heads()
         branches = sorted({*heads, *peer_heads})
         return SiteSeen(
             heads=heads,
-            relations={b: self.relation(heads.get(b), peer_heads.get(b)) for b in branches},
+            relations={b: self._stands(b, heads.get(b), peer_heads.get(b)) for b in branches},
             deployed={e: self.deployed(e, heads) for e in ENVIRONMENTS},
             drift=self.drift,
             corrupt=self.corrupt,
             busy=self._lease.what if self._is_held() else "",
         )
+
+    def _stands(self, branch: str, mine: str | None, theirs: str | None) -> Relation:
+        """Return the same, where this node may have deleted what the other one still has."""
+        if mine is None and theirs is not None and self.branches.covers(branch, theirs):
+            return "ahead"
+        return self.relation(mine, theirs)
 
     def relation(self, mine: str | None, theirs: str | None) -> Relation:
         """Return how this node's line of a branch stands to the other one's."""
@@ -354,9 +338,7 @@ class Hands:
 
     def history(self, count: int) -> list[Commit]:
         """Return what was live, newest first."""
-        head = self.repository.heads().get(self.site.live_branch)
-        found = self.repository.log(head, min(count, LOG_MAX)) if head else iter(())
-        return list(takewhile(lambda entry: SOURCE in entry.trailers, found))
+        return self.live.entries(count)
 
     def activate(self, environment: Environment) -> str:
         """Serve what the branch asks for, where a crash or a boot has left something else."""
@@ -366,7 +348,7 @@ class Hands:
             asked = self.wanted_source(environment, self.repository.heads())
             if asked is None:
                 return ""
-            source = self.source_of(asked)
+            source = self.wanted_of(environment, asked)
             with self._holding(token):
                 wanted, done = self._ready(environment, source)
                 self._serve(environment, wanted)
@@ -376,24 +358,14 @@ class Hands:
 
     def look_for_drift(self, *, whole: bool) -> None:
         """Compare what is served with git, and (`whole`) every byte and the repository itself."""
-        sources: dict[str, Environment] = {}
-        for environment in ENVIRONMENTS:
-            sources.setdefault(instances.current_source(environment), environment)
-        found: list[str] = []
-        for source, environment in sources.items():
-            wrong = releases.drifted(source, whole=whole) if source else []
-            found += [f"{environment}: {policy.printable(path)}" for path in wrong[:DRIFT_MAX]]
-        self.drift = tuple(found)
+        self.drift = drift.found(whole=whole)
         if whole:
-            self.corrupt = self.repository.corruption()
+            with contextlib.suppress(SlowError):  # not looked is not damaged
+                self.corrupt = self.repository.corruption()
 
     def differences(self) -> list[str]:
         """Return how what is served here differs from what git has."""
-        found: list[str] = []
-        for source in {instances.current_source(e) for e in ENVIRONMENTS} - {""}:
-            wrong = releases.drifted(source, whole=True)[:DRIFT_MAX]
-            found += releases.differences(self.repository, source, wrong)
-        return found
+        return drift.differences(self.repository)
 
     def set_aside(self) -> str:
         """Begin with an empty repository, for the other node to fill; keep the old one.
@@ -404,45 +376,54 @@ class Hands:
         with self._working:
             kept.parent.mkdir(parents=True, exist_ok=True)
             SITE_REPOSITORY.rename(kept)
-            SITE_REPOSITORY.mkdir(mode=0o750)
-            shutil.chown(SITE_REPOSITORY, USER, USER)
+            self.live.forget()
             self.make()
             self.corrupt = ""
         return str(kept)
 
     def refresh(self) -> None:
-        """Bring Apache and PHP up anew where pair.toml has changed what they are to be."""
+        """Bring Apache and PHP up again where pair.toml has changed what they are to be.
+
+        What is refused by now keeps serving as it is, and holds up no other environment; raises
+        EngineError at the end.
+        """
         heads = self.repository.heads()
+        refused = ""
         for environment in ENVIRONMENTS:
             now, asked = instances.serving(environment), self.wanted_source(environment, heads)
             if now is None or asked is None:
                 continue
-            wanted = self._wanted(environment, instances.current_source(environment))
-            if now[1].get("fingerprint") != wanted.fingerprint:
-                self.activate(environment)
+            if adoption.is_old(now[1]) and not adoption.agreed():
+                continue  # a package's upgrade changes nothing that serves
+            try:
+                wanted = self._wanted(environment, instances.current_source(environment))
+                if now[1].get("fingerprint") != wanted.fingerprint:
+                    self.activate(environment)
+            except EngineError as error:
+                refused += f"{environment} keeps its old configuration: {error.message}\n"
+        if refused:
+            raise EngineError(refused.strip())
 
     def repair(self) -> str:
         """Put everything that is served back as git has it; return where the rest is kept."""
-        sources = {instances.current_source(e) for e in ENVIRONMENTS} - {""}
-        wrong = {source: releases.drifted(source, whole=True) for source in sources}
-        kept = [releases.repair(self.repository, s, paths) for s, paths in wrong.items() if paths]
-        releases.drop_spares()
+        kept = drift.repair(self.repository)
         self.look_for_drift(whole=True)
-        return ", ".join(kept)
+        return kept
+
+    def sources(self, count: int) -> list[str]:
+        """Return the sources of what was live, newest first."""
+        return [self.live.source(entry.commit) for entry in self.history(count)]
 
     def sweep(self) -> None:
         """Make ready for the next push; remove releases that nobody can ask for any more."""
         releases.make_spare(instances.current_source("staging"))
-        was_live = [self.source_of(c) for c in self.history(self.site.releases_keep + 1)]
+        was_live = self.sources(self.site.releases_keep + 1)
         built_last = releases.present()[: self.site.releases_keep]
         served = [instances.current_source(e) for e in ENVIRONMENTS]
         releases.sweep([*was_live, *built_last, *served, self._preparing])
 
-
-def _nonce_seed() -> str:
-    """Return what this node's challenges for signed pushes are made from; made once."""
-    text = read_bounded(NONCE_FILE)
-    if text is None:
-        text = secrets.token_hex(32)
-        write_atomic(NONCE_FILE, text, mode=0o600)
-    return text
+    def tidy(self) -> None:
+        """Remove objects that nothing needs, at a quiet moment; raises CommandError."""
+        if not self._is_held():
+            with self._working:
+                collect(self.repository, SITE_REPOSITORY, self.site)

@@ -13,22 +13,32 @@ import socket
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from shoestring.config.model import Config
 from shoestring.core.errors import CommandError, EngineError
 from shoestring.core.platform import DEBIAN
-from shoestring.core.site import Environment
-from shoestring.site.releases import led_to, switch
-from shoestring.site.render import HEALTH_PORTS, Instance, httpd_conf, php_conf
+from shoestring.core.site import ENVIRONMENTS, Environment
+from shoestring.site import adoption
+from shoestring.site.releases import led_to, make_folder, switch, tighten
+from shoestring.site.render import (
+    HEALTH_PORTS,
+    PHP_USERS,
+    SESSIONS,
+    Instance,
+    httpd_conf,
+    php_conf,
+)
 from shoestring.site.sitefile import SiteFile
 from shoestring.system.files import read_bounded, write_atomic
-from shoestring.system.places import SITE_HTTPD, SITE_PHP, SITE_RETIRE
+from shoestring.system.places import SITE_HTTPD, SITE_PHP, SITE_RETIRE, SITE_TLS
 from shoestring.system.run import run
-from shoestring.system.systemd import is_active, systemctl
+from shoestring.system.systemd import is_active, main_pid, systemctl
 
 START_SECONDS = 10.0
 DRAIN_SECONDS = 0.3
 STOP_SECONDS = 90.0
+KEYS_MAX, KEY_BYTES_MAX = 256, 256 * 1024
 WILDCARDS = ("0.0.0.0", "::")  # noqa: S104  what is looked for, not what is bound
 
 
@@ -51,9 +61,23 @@ def fingerprint(config: Config, environment: Environment, wanted: SiteFile, conf
     conf: the id of the release's conf/ in git, which names its whole content.
     """
     one = Instance(environment, "a")
-    parts = [httpd_conf(config, one, wanted, ""), conf, wanted.model_dump_json()]
-    parts += [php_conf(one, wanted)] if wanted.php else []
+    parts = [httpd_conf(config, one, wanted, ""), conf, wanted.model_dump_json(), keys_mark()]
+    parts += [php_conf(config, one, wanted)] if wanted.php else []
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+
+def keys_mark() -> str:
+    """Return what changes when a TLS key or certificate does: Apache gets them when it starts."""
+    digest = hashlib.sha256()
+    try:
+        paths = sorted(SITE_TLS.iterdir())[:KEYS_MAX]
+    except FileNotFoundError:
+        paths = []
+    for path in paths:
+        if path.is_file() and not path.is_symlink():
+            with path.open("rb") as file:
+                digest.update(path.name.encode() + b"\0" + file.read(KEY_BYTES_MAX) + b"\0")
+    return digest.hexdigest()
 
 
 def httpd_unit(instance: Instance) -> str:
@@ -117,13 +141,18 @@ def deploy(config: Config, environment: Environment, wanted: Wanted) -> Instance
     everything as it was.
     """
     now = serving(environment)
-    if now is not None and not needs_new_generation(environment, wanted):
+    old = now is not None and adoption.is_old(now[1])
+    if old:
+        adoption.refuse_unless_agreed()
+    if now is not None and not old and not needs_new_generation(environment, wanted):
         instance, mark = now
         switch(instance.link, wanted.source)
         _mark(instance, {**mark, "source": wanted.source})
         return None
     instance = now[0].other if now is not None else Instance(environment, "a")
     _write(config, instance, wanted)
+    if now is not None and old:
+        adoption.begin(environment, main_pid(httpd_unit(now[0])))
     stock = takes_over_ports(environment)
     if stock:
         _stock("disable")
@@ -134,7 +163,7 @@ def deploy(config: Config, environment: Environment, wanted: Wanted) -> Instance
         if stock:
             _stock("enable")
         raise EngineError(f"{instance.name} did not come up: {error.message}") from error
-    _mark(instance, {"source": wanted.source, "fingerprint": wanted.fingerprint})
+    _mark(instance, _mark_of(wanted, wanted.fingerprint))
     if now is None:
         return None
     SITE_RETIRE.mkdir(parents=True, exist_ok=True)
@@ -159,8 +188,16 @@ def _write(config: Config, instance: Instance, wanted: Wanted) -> None:
     text = httpd_conf(config, instance, wanted.sitefile, "")
     write_atomic(SITE_HTTPD / f"{instance.name}.conf", text)
     if wanted.sitefile.php is not None:
-        write_atomic(SITE_PHP / f"{instance.name}.conf", php_conf(instance, wanted.sitefile))
+        folder = Path(SESSIONS) / instance.environment
+        make_folder(folder, 0o700, PHP_USERS[instance.environment])
+        write_atomic(
+            SITE_PHP / f"{instance.name}.conf", php_conf(config, instance, wanted.sitefile)
+        )
         write_atomic(SITE_PHP / f"{instance.name}.env", f"PHP_VERSION={wanted.php_version}\n")
+
+
+def _mark_of(wanted: Wanted, fingerprint: str) -> Mapping[str, str]:
+    return {"source": wanted.source, "fingerprint": fingerprint, "users": adoption.OWN}
 
 
 def _mark(instance: Instance, mark: Mapping[str, str]) -> None:
@@ -170,7 +207,7 @@ def _mark(instance: Instance, mark: Mapping[str, str]) -> None:
 def _start(config: Config, instance: Instance, wanted: Wanted) -> None:
     """Start a generation and wait until it answers at its own port; raises EngineError."""
     (SITE_RETIRE / instance.name).unlink(missing_ok=True)
-    _mark(instance, {"source": wanted.source, "fingerprint": ""})
+    _mark(instance, _mark_of(wanted, ""))
     if wanted.sitefile.php is not None:
         systemctl("restart", php_unit(instance))
     systemctl("restart", httpd_unit(instance))
@@ -211,6 +248,23 @@ def retire(instance: Instance) -> None:
     """Wait until a generation that was drained has answered all, and forget it."""
     stop(instance)
     (SITE_RETIRE / instance.name).unlink(missing_ok=True)
+    leave_old_users()
+
+
+def leave_old_users() -> None:
+    """End what is left of generations that began as root, where a new one serves already.
+
+    Raises EngineError, OSError.
+    """
+    for environment in ENVIRONMENTS:
+        now = serving(environment)
+        if now is None or adoption.is_old(now[1]) or not now[1]["fingerprint"]:
+            continue
+        if adoption.is_pinned(environment):
+            stop(now[0].other)
+            adoption.end(environment)
+    if not adoption.old_ones():
+        tighten()
 
 
 def stop(instance: Instance) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import secrets
+import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +21,7 @@ from typing import Any, Protocol
 from shoestring.core.errors import EngineError, PeerError, ShoestringError
 from shoestring.core.site import Environment
 from shoestring.site import instances
+from shoestring.site.branches import check_room
 from shoestring.site.hands import SOURCE, Hands
 from shoestring.site.policy import printable, ref_refusal
 from shoestring.site.repository import NOBODY
@@ -47,7 +49,13 @@ class Side(Protocol):
         """Give its lock back."""
 
     def prepare(
-        self, token: str, branch: str, new: str, environment: Environment | None, source: str
+        self,
+        token: str,
+        branch: str,
+        new: str,
+        environment: Environment | None,
+        source: str,
+        who: str = "",
     ) -> str:
         """Have it build and check."""
         ...
@@ -94,6 +102,11 @@ class There:
         """Return its branches."""
         return dict(self._ask("site-heads", {})["heads"])
 
+    def deleted(self, branch: str) -> str:
+        """Return where a branch was that it does not have because it was deleted, or nothing."""
+        answer = self._ask("site-heads", {})
+        return "" if branch in answer["heads"] else str(answer.get("deleted", {}).get(branch, ""))
+
     def lock(self, token: str, what: str) -> None:
         """Take its lock."""
         self._ask("site-lock", {"token": token, "what": what})
@@ -112,10 +125,17 @@ class There:
         self._ask("site-take", {"token": token, "data": text, "last": last})
 
     def prepare(
-        self, token: str, branch: str, new: str, environment: Environment | None, source: str
+        self,
+        token: str,
+        branch: str,
+        new: str,
+        environment: Environment | None,
+        source: str,
+        who: str = "",
     ) -> str:
         """Have it build and check."""
         body = {"token": token, "branch": branch, "new": new, "source": source}
+        body |= {"who": who} if who else {}  # a node of the version before knows no such key
         return str(self._ask("site-prepare", {**body, "environment": environment})["done"])
 
     def commit(self, token: str) -> float:
@@ -133,12 +153,16 @@ class There:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What is to happen: a branch moves to a commit, and an environment serves a source."""
+    """What is to happen: a branch moves to a commit, and an environment serves a source.
+
+    new: all zeros where the branch is deleted, at `source`. who: by which key a branch is made.
+    """
 
     branch: str
     new: str
     environment: Environment | None
     source: str
+    who: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,9 +191,12 @@ class SitePair:
         if why := ref_refusal(self.site, ref, old, new):
             raise EngineError(why)
         branch = ref.removeprefix("refs/heads/")
+        if new == NOBODY:
+            step = Step(branch, NOBODY, None, old)
+            return self._both(step, f"deleting {branch} by {who}", say, expected=old)
         environment: Environment | None
         environment = "staging" if branch == self.site.staging_branch else None
-        step = Step(branch, new, environment, new)
+        step = Step(branch, new, environment, new, "" if environment else who)
         return self._both(step, f"a push of {branch} by {who}", say, expected=old)
 
     def promote(self, who: str, say: Say, source: str = "") -> Done:
@@ -178,23 +205,23 @@ class SitePair:
         staged = heads.get(self.site.staging_branch, "")
         if source and staged != source:
             raise EngineError("what is staged has changed since you looked at it")
-        if self._live_source(heads) == staged:
+        if self._live_source() == staged:
             raise EngineError("what is staged is live already")
-        subject = f"promote {staged[:8]}: {repository.show(staged).subject}"
-        step = self._log_entry(heads, staged, subject, "promote", who)
+        subject = f"promote {staged[:8]}: {printable(repository.show(staged).subject)}"
+        step = self._log_entry(staged, subject, "promote", who)
         return self._both(step, f"a promote by {who}", say)
 
     def rollback(self, count: int, who: str, say: Say) -> Done:
         """Make live what was live `count` releases ago; that is a new entry of the log."""
-        heads = self.here.heads()
         earlier = self.earlier(count)
-        subject = f"rollback to {earlier[:8]}: {self.here.repository.show(earlier).subject}"
-        step = self._log_entry(heads, earlier, subject, "rollback", who)
+        said = printable(self.here.repository.show(earlier).subject)
+        subject = f"rollback to {earlier[:8]}: {said}"
+        step = self._log_entry(earlier, subject, "rollback", who)
         return self._both(step, f"a rollback by {who}", say)
 
     def earlier(self, count: int) -> str:
         """Return the source that was live `count` releases ago; raises EngineError."""
-        sources = [self.here.source_of(c) for c in self.here.history(100)]
+        sources = self.here.sources(100)
         distinct = [s for s, before in zip(sources, ["", *sources], strict=False) if s != before]
         if count >= len(distinct):
             raise EngineError(f"the log has only {max(0, len(distinct) - 1)} releases before this")
@@ -209,7 +236,7 @@ class SitePair:
             raise EngineError(f"the nodes do not stand apart on {branch}, as far as is known here")
         taken, left = (mine, theirs) if take == self.here.node else (theirs, mine)
         message = f"settle {branch}: go on from {take}\n\nAction: settle\nBy: {who}\n"
-        source = self.here.source_of(repository.show(taken))
+        source = self.here.source_of_branch(branch, taken)
         live = branch == self.site.live_branch
         if live:
             message += f"{SOURCE}: {source}\n"
@@ -221,16 +248,29 @@ class SitePair:
 
     def carry_over(self, branch: str, say: Say) -> Done:
         """Bring the other node up to this node's line of a branch."""
-        new = self.here.heads()[branch]
+        new = self.here.heads().get(branch, NOBODY)
         environment: Environment | None = None
-        source = new
+        if gone := self._deletion(branch, new):
+            new, source = NOBODY, gone
+        else:
+            source = self.here.source_of_branch(branch, new)
         if branch == self.site.staging_branch:
             environment = "staging"
         elif branch == self.site.live_branch:
             environment = "live"
-            source = self.here.source_of(self.here.repository.show(new))
-        step = Step(branch, new, environment, source)
+        step = Step(branch, new, environment, source, self.here.branches.owner(branch))
         return self._both(step, f"carrying {branch} over", say, needs_peer=True)
+
+    def _deletion(self, branch: str, mine: str) -> str:
+        """Return where a branch was that either node has deleted since, else nothing."""
+        if mine == NOBODY:
+            gone = self.here.branches.deleted(branch)
+            if not gone:
+                raise EngineError(f"there is no branch {branch}")
+            return gone
+        gone, repository = self.there.deleted(branch), self.here.repository
+        covered = gone and repository.has(gone) and repository.is_ancestor(mine, gone)
+        return gone if gone == mine or covered else ""
 
     def exchange(self, branch: str) -> None:
         """Have the other node keep this node's line of a branch, beside its own."""
@@ -242,17 +282,15 @@ class SitePair:
         finally:
             self.there.unlock(token)
 
-    def _live_source(self, heads: Mapping[str, str]) -> str:
-        head = heads.get(self.site.live_branch)
-        return self.here.source_of(self.here.repository.show(head)) if head else ""
+    def _live_source(self) -> str:
+        head = self.here.live.head
+        return self.here.live.source(head) if head else ""
 
-    def _log_entry(
-        self, heads: Mapping[str, str], source: str, subject: str, action: str, who: str
-    ) -> Step:
+    def _log_entry(self, source: str, subject: str, action: str, who: str) -> Step:
         repository = self.here.repository
         message = f"{subject}\n\nAction: {action}\n{SOURCE}: {source}\nBy: {who}\n"
         message += f"Node: {self.here.node}\n"
-        live = heads.get(self.site.live_branch)
+        live = self.here.live.head
         parents = (live, source) if live else (source,)
         new = repository.commit_tree(repository.tree_of(source), parents, message)
         return Step(self.site.live_branch, new, "live", source)
@@ -266,7 +304,7 @@ class SitePair:
         with self._locked(token, what, say, needs_peer=needs_peer) as sides:
             alone = len(sides) == 1
             self._check(step, expected, alone=alone)
-            if not alone:
+            if not alone and step.new != NOBODY:
                 self._send(token, step.new, self.there.heads())
             self._prepare(sides, token, step, say)
             first = step.environment == "live" and instances.takes_over_ports("live")
@@ -318,11 +356,15 @@ class SitePair:
 
     def _check(self, step: Step, expected: str, *, alone: bool) -> None:
         """Refuse what is not a fast-forward of both nodes' lines."""
-        repository = self.here.repository
-        mine = self.here.heads().get(step.branch, NOBODY)
+        repository, heads = self.here.repository, self.here.heads()
+        mine, end = heads.get(step.branch, NOBODY), step.new
         if expected and expected != mine:
             raise EngineError(f"{step.branch} has moved to {mine[:8]}: fetch first")
-        if mine != NOBODY and not repository.is_ancestor(mine, step.new):
+        if step.new == NOBODY:
+            end = step.source
+        elif mine == NOBODY:
+            check_room(step.branch, heads, self.site.branches_max)
+        elif not repository.is_ancestor(mine, step.new):
             raise EngineError(f"not a fast-forward of {step.branch}: fetch first")
         if alone:
             return
@@ -334,7 +376,7 @@ class SitePair:
                 f"{self.there.node} has commits of {step.branch} that {self.here.node} lacks; "
                 "they are being carried over: fetch, and push again"
             )
-        if not repository.is_ancestor(theirs, step.new):
+        if not repository.is_ancestor(theirs, end):
             raise EngineError(
                 f"the nodes stand apart on {step.branch} ({self.here.node} {mine[:8]}, "
                 f"{self.there.node} {theirs[:8]}): push a merge of both, or settle it: "
@@ -347,17 +389,21 @@ class SitePair:
         have = [commit for commit in set(theirs.values()) if repository.has(commit)]
         if new in have:
             return
-        pack = repository.pack([new], have)
-        for start in range(0, len(pack), CHUNK_BYTES):
-            part = pack[start : start + CHUNK_BYTES]
-            self.there.take(token, part, last=start + CHUNK_BYTES >= len(pack))
+        with tempfile.TemporaryFile() as pack:
+            repository.pack([new], have, pack)
+            size = pack.tell()
+            pack.seek(0)
+            for start in range(0, size, CHUNK_BYTES):
+                part = pack.read(CHUNK_BYTES)
+                self.there.take(token, part, last=start + CHUNK_BYTES >= size)
 
     @staticmethod
     def _prepare(sides: Sequence[Side], token: str, step: Step, say: Say) -> None:
         """Have both build and check at the same time; raises EngineError naming the node."""
 
         def one(side: Side) -> str:
-            return side.prepare(token, step.branch, step.new, step.environment, step.source)
+            given = (step.branch, step.new, step.environment, step.source, step.who)
+            return side.prepare(token, *given)
 
         with ThreadPoolExecutor(len(sides)) as pool:
             asked = [(side, pool.submit(one, side)) for side in sides]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import posixpath
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -11,15 +10,28 @@ from shoestring.config.slices import Site
 
 LINK, SUBMODULE = "120000", "160000"
 FILES = ("100644", "100755")
-PATH_MAX = 1024
-TOP = ("public", "conf", "site.toml", "README.md", "README", ".gitignore", ".gitattributes")
+PATH_MAX, NAME_MAX = 1024, 255
+FOLDERS = ("public", "conf")
+TOP = (*FOLDERS, "site.toml", "README.md", "README", ".gitignore", ".gitattributes")
+TOP_TOO = ("LICENSE", "LICENSE.md", "CHANGELOG.md", ".editorconfig")
+BRANCH_MAX = 100
 LFS = b"version https://git-lfs.github.com/spec/"
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+# Both sets of control characters, and what turns the direction of a line around.
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 _SECRET_NAMES = re.compile(
-    r"(^|/)(id_(rsa|dsa|ecdsa|ed25519)|\.env|\.htpasswd|\.netrc|\.my\.cnf|\.pgpass|shadow"
-    r"|[^/]*\.(pem|key|pfx|p12|kdbx|jks))$"
+    r"(^|/)(id_(rsa|dsa|ecdsa|ed25519)|\.env|\.netrc|\.my\.cnf|\.pgpass|shadow"
+    r"|[^/]*\.(key|pfx|p12|kdbx|jks))$"
 )
+_PASSWORDS = re.compile(r"(^|/)\.htpasswd[^/]*$")
+# A copy that an editor left behind is served as text, with the passwords in it.
+_LEFT_BEHIND = re.compile(
+    r"(^|/)(\.[^/]+\.sw[a-p]|[^/]+\.(php|phtml|inc)(~|\.(bak|orig|old|save|sw[a-p]|copy)))$",
+    re.IGNORECASE,
+)
+_BRANCH = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*", re.ASCII)
 _PRIVATE_KEY = re.compile(rb"-----BEGIN (?:[A-Z]+ )*PRIVATE KEY-----")
+HEAD_BYTES = 4096
+HTACCESS = ".htaccess"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +63,17 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
-def findings(entries: Iterable[Entry], site: Site) -> Iterator[Finding]:
-    """Yield why these entries are refused; what links and files hold is looked at elsewhere."""
+def findings(entries: Iterable[Entry], site: Site, *, deployed: bool = True) -> Iterator[Finding]:
+    """Yield why these entries are refused; what links and files hold is looked at elsewhere.
+
+    deployed: they are to be served; what is only kept may have other names at the top.
+    """
     limit = site.file_size_max_mb * 2**20
     for entry in entries:
-        if (why := _against_name(entry.path)) or (why := _against_kind(entry)):
+        if (why := _against_name(entry.path, deployed)) or (why := _against_kind(entry)):
             yield Finding(entry.path, why)
+        elif (deep := depth_finding(entry.path, site)) is not None:
+            yield deep
         elif entry.size > limit:
             size = entry.size / 2**20
             yield Finding(
@@ -68,11 +85,8 @@ def findings(entries: Iterable[Entry], site: Site) -> Iterator[Finding]:
             yield Finding(entry.path, "lies in a folder of site.shared, which git does not carry")
 
 
-def total_finding(paths: Sequence[str], site: Site) -> Finding | None:
+def total_finding(paths: Iterable[str]) -> Finding | None:
     """Return why a tree of these paths is refused as a whole."""
-    if len(paths) > site.files_max:
-        why = f"{len(paths)} files; {site.files_max} are allowed (site.files_max)"
-        return Finding("the site", why)
     if not any(path.startswith("public/") for path in paths):
         return Finding("public/", "is missing: what the site serves belongs there")
     return None
@@ -82,7 +96,7 @@ def _is_below(path: str, folder: str) -> bool:
     return path == folder or path.startswith(f"{folder}/")
 
 
-def _against_name(path: str) -> str:
+def _against_name(path: str, deployed: bool) -> str:
     parts = path.split("/")
     if _CONTROL.search(path):
         return "a control character in its name"
@@ -90,12 +104,31 @@ def _against_name(path: str) -> str:
         return "its path leaves the site"
     if len(path.encode("utf-8", "surrogateescape")) > PATH_MAX:
         return f"its path is longer than {PATH_MAX} bytes"
+    if any(len(part.encode("utf-8", "surrogateescape")) > NAME_MAX for part in parts):
+        return f"a name in it is longer than {NAME_MAX} bytes"
     if any(part.lower() == ".git" for part in parts):
         return "a .git folder would be served"
-    if parts[0] not in TOP:
-        return f"only {', '.join(TOP[:3])} belong at the top"
+    if deployed and (why := _against_top(parts)):
+        return why
+    return _against_secret(path)
+
+
+def _against_secret(path: str) -> str:
+    """Return why a name is refused for what such files hold."""
     if _SECRET_NAMES.search(path):
         return "looks like a secret, and everybody who may read the site could read it"
+    if _PASSWORDS.search(path) and not path.startswith("conf/"):
+        return "a file of passwords belongs into conf/: AuthUserFile ${SITE}/conf/NAME"
+    if _LEFT_BEHIND.search(path):
+        return "a copy that an editor left behind, which would be served as text: remove it"
+    return ""
+
+
+def _against_top(parts: Sequence[str]) -> str:
+    if parts[0] not in (*TOP, *TOP_TOO):
+        return f"only {', '.join(TOP[:3])} belong at the top"
+    if (parts[0] in FOLDERS) != (len(parts) > 1):
+        return f"{parts[0]} is {'a folder' if parts[0] in FOLDERS else 'a file'}"
     return ""
 
 
@@ -107,21 +140,89 @@ def _against_kind(entry: Entry) -> str:
     return ""
 
 
-def link_finding(path: str, target: str) -> Finding | None:
-    """Return why a symbolic link is refused: one that leaves public/ would be followed."""
-    if target.startswith("/"):
-        return Finding(path, f"a link to {target}, which is outside of the site")
-    reached = posixpath.normpath(posixpath.join(posixpath.dirname(path), target))
-    top = path.split("/", maxsplit=1)[0]
-    if reached != top and not reached.startswith(f"{top}/"):
-        return Finding(path, f"a link to {target}, which leaves {top}/")
+class Tree:
+    """A tree's files, links and folders, by which its links are followed."""
+
+    def __init__(self, shared: Sequence[str]) -> None:
+        self.modes: dict[str, str] = {}
+        self.folders: set[str] = {""}
+        self.size = 0
+        self._shared = [f"public/{each}" for each in shared]
+
+    def add(self, entry: Entry) -> None:
+        """Take in one entry."""
+        self.modes[entry.path] = entry.mode
+        self.size += entry.size
+        folder = entry.path.rpartition("/")[0]
+        while folder not in self.folders:
+            self.folders.add(folder)
+            folder = folder.rpartition("/")[0]
+
+    def clashes(self) -> Iterator[Finding]:
+        """Yield what is a file and a folder at once."""
+        yield from (
+            Finding(path, "is a file and a folder at once")
+            for path in self.modes
+            if path in self.folders
+        )
+
+    def too_much(self, site: Site) -> Finding | None:
+        """Return why there is too much of it already."""
+        if len(self.modes) > site.files_max:
+            why = f"more than {site.files_max} files; {site.files_max} are allowed"
+            return Finding("the site", f"{why} (site.files_max)")
+        if self.size > site.total_size_max_mb * 2**20:
+            why = f"more than {site.total_size_max_mb:g} MB; that is what is allowed altogether"
+            return Finding("the site", f"{why} (site.total_size_max_mb)")
+        return None
+
+    def link_finding(self, path: str, target: str) -> Finding | None:
+        """Return why a symbolic link is refused: it leads to something else than this tree has.
+
+        Each step is looked up: a link is never followed through another one.
+        """
+        if not path.startswith("public/") or path.endswith(f"/{HTACCESS}"):
+            return Finding(path, "a link; only below public/ there may be some, and no .htaccess")
+        if target.startswith("/") or "\0" in target:
+            return Finding(path, f"a link to {target[:100]}, which is outside of the site")
+        at = path.split("/")[:-1]
+        for part in target.split("/"):
+            if part == "..":
+                at = at[:-1]
+            elif part not in ("", "."):
+                at.append(part)
+            here = "/".join(at)
+            if not here.startswith("public") or (len(at) == 1 and here != "public"):
+                return Finding(path, f"a link to {target[:100]}, which leaves public/")
+            if self.modes.get(here) == LINK:
+                return Finding(path, f"a link to {target[:100]}, which leads through another link")
+            if here not in self.folders and (here not in self.modes or part == ".."):
+                return Finding(path, f"a link to {target[:100]}, which is not in the site")
+        return self._against_reached(path, target, "/".join(at))
+
+    def _against_reached(self, path: str, target: str, reached: str) -> Finding | None:
+        if reached in self.modes and target.endswith(("/", "/.")):
+            return Finding(path, f"a link to {target[:100]}, which is no folder")
+        if _is_below(path, reached) and reached in self.folders:
+            return Finding(path, f"a link to {target[:100]}, the folder that it lies in")
+        for shared in self._shared:
+            if _is_below(reached, shared) or _is_below(shared, reached):
+                return Finding(path, f"a link to {target[:100]}, where visitors' files would show")
+        return None
+
+
+def depth_finding(path: str, site: Site) -> Finding | None:
+    """Return why a path is refused for the folders that it lies in."""
+    if path.count("/") > site.depth_max:
+        return Finding(path, f"more than {site.depth_max} folders deep (site.depth_max)")
     return None
 
 
-def content_finding(path: str, head: bytes) -> Finding | None:
-    """Return why a file is refused for how it begins: a private key, a Git LFS pointer."""
+def content_finding(path: str, content: bytes) -> Finding | None:
+    """Return why a file is refused for what it holds: a private key, a Git LFS pointer."""
+    head = content if path.endswith(".pem") else content[:HEAD_BYTES]
     if _PRIVATE_KEY.search(head):
-        return Finding(path, "holds a private key")
+        return Finding(path, "holds a private key: keys lie in ${TLS}, outside of the repository")
     if head.startswith(LFS):
         return Finding(path, "a Git LFS pointer: there is no LFS store here; see site.shared")
     return None
@@ -135,10 +236,24 @@ def ref_refusal(site: Site, ref: str, old: str, new: str) -> str:
     branch = ref.removeprefix("refs/heads/")
     if ref.startswith("refs/tags/"):
         return "tags are not carried; the live branch is the log of releases"
-    if branch == ref or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,100}", branch):
+    if branch == ref or not is_branch_name(branch):
         return "only branches with plain names are carried"
-    if not new.strip("0"):
-        return "branches are not deleted here"
     if branch == site.live_branch:
         return "what is live is promoted: shoestring site promote"
+    if not new.strip("0") and branch == site.staging_branch:
+        return "what is staged is not deleted: push what is to take its place"
+    if branch.split("/")[0] in (site.live_branch, site.staging_branch) and "/" in branch:
+        return f"{branch} would be in the way of {branch.split('/')[0]}: take another name"
     return "" if old != new else "nothing to do"
+
+
+def is_branch_name(branch: str) -> bool:
+    """Tell whether a branch has a plain name, which git takes too (git-check-ref-format(1))."""
+    parts = branch.split("/")
+    bad = ".." in branch or any(part.endswith((".", ".lock")) for part in parts)
+    return not bad and bool(_BRANCH.fullmatch(branch)) and len(branch) <= BRANCH_MAX
+
+
+def is_commit(text: str) -> bool:
+    """Tell whether this is a full commit id."""
+    return bool(re.fullmatch(r"[0-9a-f]{40}", text, re.ASCII))

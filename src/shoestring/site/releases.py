@@ -7,6 +7,7 @@ Last-Modified are. A release counts only once its manifest is there, which is wr
 from __future__ import annotations
 
 import difflib
+import grp
 import hashlib
 import json
 import os
@@ -20,7 +21,7 @@ from typing import NamedTuple
 
 from shoestring.core.errors import EngineError
 from shoestring.site.policy import LINK, printable
-from shoestring.site.render import USERS
+from shoestring.site.render import PHP_USERS, READERS
 from shoestring.site.repository import Repository
 from shoestring.system.files import read_bounded, sync_directory, write_atomic
 from shoestring.system.places import RELEASES, SERVED, SHARED, SITE, SITE_MANIFESTS
@@ -29,6 +30,9 @@ MANIFEST_MAX = 256 * 1024 * 1024
 MARK = ".release"
 BUILDING = ".building-"
 SPARE = ".spare-"
+FOLDER_MODE = 0o750
+# As the releases of before had them: read by everybody, until `tighten` has met them.
+OLD_MODES = {0o440: 0o444, 0o550: 0o555}
 SYNC_EACH_MAX = 200
 BATCH = 500
 DIFF_MAX, DIFF_LINES = 256 * 1024, 100
@@ -103,7 +107,7 @@ def build(repository: Repository, source: str, base: str, shared: Iterable[str])
     if old and _take_spare(base, target):
         _remove(target, [path for path in old if wanted.get(path) != old[path]])
     else:
-        target.mkdir(parents=True, mode=0o755)
+        _make(target)
         _make_folders(target, wanted)
         _link(path_of(base), target, wanted, set(fresh))
     _make_folders(target, fresh)
@@ -112,6 +116,8 @@ def build(repository: Repository, source: str, base: str, shared: Iterable[str])
     for name in shared:
         _link_shared(target, name)
     (target / MARK).write_text(str(path_of(source)))
+    os.chown(target / MARK, 0, readers())
+    (target / MARK).chmod(0o440)
     _sync(target, fresh)
     shutil.rmtree(path_of(source), ignore_errors=True)
     target.rename(path_of(source))
@@ -130,7 +136,7 @@ def make_spare(source: str) -> None:
         return
     partial = RELEASES / f"{BUILDING}spare"
     shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(mode=0o755)
+    _make(partial)
     _make_folders(partial, files)
     _link(path_of(source), partial, files, set())
     partial.rename(spare)
@@ -167,19 +173,19 @@ def path_size(path: Path, file: File) -> File:
 
 def _wanted(repository: Repository, source: str, base: str, old: Files) -> dict[str, File]:
     if base and repository.is_ancestor(base, source):
-        times = repository.touched(source, base)
         wanted = dict(old)
         for change in repository.changes(base, source):
-            if not change.mode:
-                wanted.pop(change.path, None)
-            else:
-                wanted[change.path] = File(change.mode, change.blob, -1, times[change.path])
+            wanted.pop(change.path, None)
+            if change.mode:
+                wanted[change.path] = File(change.mode, change.blob, -1, 0)
+        times = repository.touched(source, base, wanted)
         for path, wall in times.items():
             if path in wanted and wanted[path].wall < wall:
                 wanted[path] = File(wanted[path].mode, wanted[path].blob, -1, wall)
         return wanted
-    times = repository.touched(source, None)
-    return {e.path: File(e.mode, e.blob, e.size, times[e.path]) for e in repository.entries(source)}
+    entries = list(repository.entries(source))
+    times = repository.touched(source, None, {entry.path for entry in entries})
+    return {e.path: File(e.mode, e.blob, e.size, times[e.path]) for e in entries}
 
 
 def _make_folders(target: Path, wanted: Iterable[str]) -> None:
@@ -190,7 +196,25 @@ def _make_folders(target: Path, wanted: Iterable[str]) -> None:
             folders.add(folder)
             folder = folder.rpartition("/")[0]
     for folder in sorted(folders):
-        (target / folder).mkdir(mode=0o755, exist_ok=True)
+        _make(target / folder)
+
+
+def _make(folder: Path) -> None:
+    """Make a folder that only those who serve may read; raises OSError."""
+    try:
+        folder.mkdir(mode=FOLDER_MODE)
+    except FileExistsError:
+        return
+    os.chown(folder, 0, readers())
+
+
+def readers() -> int:
+    """Return the group of the users that may read releases."""
+    return grp.getgrnam(READERS).gr_gid
+
+
+def _mode(file: File) -> int:
+    return 0o550 if file.mode == "100755" else 0o440
 
 
 def _link(base: Path, target: Path, wanted: Iterable[str], fresh: set[str]) -> None:
@@ -215,28 +239,34 @@ def write_file(path: Path, file: File, content: bytes) -> None:
     if file.mode == LINK:
         path.symlink_to(content.decode("utf-8", "surrogateescape"))
     else:
-        mode = 0o555 if file.mode == "100755" else 0o444
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as out:
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o400), "wb") as out:
             out.write(content)
-        path.chmod(mode)
+            os.fchown(out.fileno(), 0, readers())
+            os.fchmod(out.fileno(), _mode(file))
     os.utime(path, (file.wall, file.wall), follow_symlinks=False)
 
 
 def _link_shared(target: Path, name: str) -> None:
     make_shared(name)
     link = target / "public" / name
-    link.parent.mkdir(parents=True, exist_ok=True)
+    _make_folders(target, [f"public/{name}"])
     link.symlink_to(SHARED / name)
 
 
 def make_shared(name: str) -> None:
-    """Make a shared folder, which belongs to the user of the live site; raises OSError."""
+    """Make a shared folder, which belongs to PHP of the live site; raises OSError."""
     folder = SHARED
     for part in name.split("/"):
         folder /= part
-        if not folder.exists():
-            folder.mkdir(mode=0o755, parents=True)
-            shutil.chown(folder, USERS["live"], USERS["live"])
+        make_folder(folder, 0o755, PHP_USERS["live"])
+
+
+def make_folder(folder: Path, mode: int, user: str) -> None:
+    """Make a folder of one of the site's users, unless it is there and theirs; raises OSError."""
+    folder.mkdir(mode=mode, parents=True, exist_ok=True)
+    if folder.stat().st_uid == 0:
+        folder.chmod(mode)
+        shutil.chown(folder, user, user)
 
 
 def _sync(target: Path, fresh: list[str]) -> None:
@@ -291,8 +321,9 @@ def _is_as_told(path: Path, file: File, whole: bool) -> bool:
         return False
     if file.mode == LINK:
         return stat.S_ISLNK(now.st_mode) and _blob(os.fsencode(path.readlink())) == file.blob
-    mode = 0o555 if file.mode == "100755" else 0o444
-    same = stat.S_ISREG(now.st_mode) and stat.S_IMODE(now.st_mode) == mode and now.st_uid == 0
+    mode = stat.S_IMODE(now.st_mode)
+    same = stat.S_ISREG(now.st_mode) and now.st_uid == 0
+    same = same and mode in (_mode(file), OLD_MODES[_mode(file)])
     same = same and now.st_size == file.size and int(now.st_mtime) == file.wall
     return same and (not whole or _blob(path.read_bytes()) == file.blob)
 
@@ -354,7 +385,7 @@ def repair(repository: Repository, source: str, paths: Iterable[str]) -> str:
             continue
         content = next(repository.blobs([files[path].blob]))
         new = here.with_name(f".{here.name}.repaired")
-        here.parent.mkdir(parents=True, exist_ok=True)
+        _make_folders(path_of(source), [path])
         new.unlink(missing_ok=True)
         write_file(new, files[path], content)
         new.replace(here)
@@ -384,5 +415,34 @@ def make_places() -> None:
     """Make the folders that releases lie in; remove what a crash has left half built."""
     for folder in (SERVED, RELEASES, SHARED, SITE_MANIFESTS):
         folder.mkdir(mode=0o755, parents=True, exist_ok=True)
+    SITE_MANIFESTS.chmod(0o700)
     for path in RELEASES.glob(f"{BUILDING}*"):
         shutil.rmtree(path, ignore_errors=True)
+
+
+def tighten() -> None:
+    """Have nobody but those who serve read releases, older ones included; raises OSError.
+
+    Only once no generation of before runs: its user is not among them. A release's own folder
+    comes last, so that one which was begun is begun again.
+    """
+    group = readers()
+    for folder in (SERVED, RELEASES):
+        os.chown(folder, 0, group)
+        folder.chmod(FOLDER_MODE)
+    for release in RELEASES.iterdir():
+        now = release.lstat()
+        if not stat.S_ISDIR(now.st_mode) or stat.S_IMODE(now.st_mode) == FOLDER_MODE:
+            continue
+        for inside, _, names in os.walk(release, topdown=False):
+            for name in names:
+                _tighten_file(f"{inside}/{name}", group)
+            os.chown(inside, 0, group)
+            Path(inside).chmod(FOLDER_MODE)
+
+
+def _tighten_file(path: str, group: int) -> None:
+    now = os.lstat(path)
+    if stat.S_ISREG(now.st_mode):
+        os.chown(path, 0, group)
+        Path(path).chmod(stat.S_IMODE(now.st_mode) & 0o550)

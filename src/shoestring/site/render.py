@@ -6,15 +6,16 @@ configuration comes up as the other one, on the same ports, and takes over.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import jinja2
 
 from shoestring.config.model import Config
 from shoestring.core.guard import apache_lines
+from shoestring.core.rendered import Rendered
 from shoestring.core.site import Colour, Environment
-from shoestring.site.sitefile import SiteFile
+from shoestring.site.sitefile import SiteFile, overrides
 
 MODULES = [
     "mpm_event",
@@ -38,7 +39,10 @@ NEEDS: Mapping[str, tuple[str, ...]] = {
     "proxy_http": ("proxy",),
     "proxy_wstunnel": ("proxy",),
     "proxy_balancer": ("proxy", "slotmem_shm", "lbmethod_byrequests"),
-    "cache_disk": ("cache",),
+    "auth_digest": ("authn_file", "authz_user"),
+    "proxy_html": ("proxy", "xml2enc"),
+    "proxy_http2": ("proxy",),
+    "cache_socache": ("cache", "socache_shmcb"),
 }
 HEALTH_PORTS: Mapping[tuple[Environment, Colour], int] = {
     ("live", "a"): 7441,
@@ -47,7 +51,12 @@ HEALTH_PORTS: Mapping[tuple[Environment, Colour], int] = {
     ("staging", "b"): 7444,
 }
 TRIAL_PORT = 7440
-USERS: Mapping[Environment, str] = {"live": "www-data", "staging": "shoestring-staging"}
+USERS: Mapping[Environment, str] = {"live": "shoestring-live", "staging": "shoestring-staging"}
+PHP_USERS: Mapping[Environment, str] = {
+    "live": "shoestring-live-php",
+    "staging": "shoestring-staging-php",
+}
+READERS = "shoestring-site"
 GRACEFUL_SECONDS = 60
 RUNTIME = "/run/shoestring-httpd"
 PHP_RUNTIME = "/run/shoestring-php"
@@ -119,24 +128,25 @@ def httpd_conf(config: Config, instance: Instance, wanted: SiteFile, release: st
     root = release if instance.trial else instance.link
     logs = instance.trial or f"{LOGS}/{instance.environment}"
     runtime = instance.trial or f"{RUNTIME}/{instance.name}"
+    own = (f"127.0.0.1:{instance.health_port}",)  # all that a trial listens on
     return _TEMPLATES.get_template("httpd.conf.j2").render(
         instance=instance.name,
         environment=instance.environment,
         runtime=runtime,
-        user=USERS[instance.environment],
         graceful_seconds=GRACEFUL_SECONDS,
         modules=modules(wanted),
-        listens=(*listens(config, instance.environment), f"127.0.0.1:{instance.health_port}"),
+        listens=own if instance.trial else (*listens(config, instance.environment), *own),
         root=root,
         shared=f"{SERVED}/shared",
-        allow_override=" ".join(wanted.allow_override),
+        allow_override=" ".join(overrides(wanted)),
         error_log=f"{logs}/error.log",
         access_log="/dev/null" if instance.trial else f"{logs}/access.log",
         guard_lines=_guard_lines(config, instance),
         draining=DRAINING,
         retire=f"{RETIRE}/{instance.name}",
         php_socket=php_socket(instance) if wanted.php else "",
-        no_php=[f"{SERVED}/shared", *(f"{root}/public/{s}" for s in config.site.shared)],
+        php_seconds=config.site.php_timeout_seconds,
+        no_code=[f"{SERVED}/shared", *(f"{root}/public/{s}" for s in config.site.shared)],
     )
 
 
@@ -152,16 +162,27 @@ def php_socket(instance: Instance) -> str:
     return f"{PHP_RUNTIME}/{instance.name}/php.sock"
 
 
-def php_conf(instance: Instance, wanted: SiteFile) -> str:
+def php_conf(config: Config, instance: Instance, wanted: SiteFile) -> str:
     """Return the configuration of an instance's php-fpm."""
-    assert wanted.php is not None
+    assert wanted.php is not None and config.site is not None
     return _TEMPLATES.get_template("php.conf.j2").render(
         instance=instance.name,
         runtime=f"{PHP_RUNTIME}/{instance.name}",
-        user=USERS[instance.environment],
         socket=php_socket(instance),
-        error_log=f"{LOGS}/{instance.environment}/php.log",
+        seconds=config.site.php_timeout_seconds,
         sessions=f"{SESSIONS}/{instance.environment}",
         in_database=wanted.php.sessions == "database" and instance.environment == "live",
         php=wanted.php,
     )
+
+
+def limits(config: Config) -> Iterator[Rendered]:
+    """Yield the drop-ins that bound the memory of the site's units."""
+    assert config.site is not None
+    for unit, megabytes in {
+        "shoestring-httpd@.service": config.site.apache_memory_max_mb,
+        "shoestring-php@.service": config.site.php_memory_max_mb,
+        "shoestring-site.service": config.site.program_memory_max_mb,
+    }.items():
+        path = f"/etc/systemd/system/{unit}.d/60-shoestring.conf"
+        yield Rendered(path, f"[Service]\nMemoryMax={megabytes}M\n", "systemd")

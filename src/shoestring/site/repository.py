@@ -1,24 +1,36 @@
-"""The bare repository of the site, through the system's own git, as the user who owns it.
+"""The bare repository of the site: what the program asks of it, by way of `Git`.
 
-Each call names its repository, reads no configuration but the repository's own, and has an end.
+Every revision is looked at before it reaches git, and stands behind --end-of-options. Listings and
+contents are read as they come and within bounds: what they say was chosen by developers.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+import contextlib
+from collections.abc import Container, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import IO
 
 from shoestring.core.errors import CommandError, EngineError
-from shoestring.site.policy import Entry
-from shoestring.system.run import run_as
+from shoestring.site.git import NOBODY, Git, Limits, SlowError, batches, plain_ref, revision
+from shoestring.site.policy import Entry, printable
+
+__all__ = ["NOBODY", "USER", "Change", "Commit", "Repository"]
 
 USER = "shoestring"
-NOBODY = "0" * 40
-GIT_SECONDS = 60.0
 PACK_SECONDS = 300.0
-_COMMIT = re.compile(r"[0-9a-f]{40}")
+BATCH = 500
+HEADS_MAX = 2000
+LINKS_MAX = 4096
+COMMIT_MAX = 64 * 1024
+SUBJECT_MAX = 200
+BLOB_MAX = 2 * 2**30
+TOUCHED_MAX = 3_000_000
+HISTORY_MB = 256
+YEAR_2100 = 4_102_444_800
+_END = "--end-of-options"
+_FRESH = ("--not", "--all", "--not")
 WHO = {
     "GIT_AUTHOR_NAME": "Shoestring",
     "GIT_AUTHOR_EMAIL": "shoestring@localhost",
@@ -39,7 +51,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """What is shown of a commit."""
+    """What is shown of a commit; trailers: only of an entry of the live log, which is ours."""
 
     commit: str
     tree: str
@@ -51,184 +63,247 @@ class Commit:
 
 
 class Repository:
-    """One bare repository."""
+    """One bare repository; quarantine: a folder of objects that are not taken in yet."""
 
-    def __init__(self, path: Path, user: str = USER) -> None:
-        self.path = path
-        self._user = user
-
-    def git(
+    def __init__(
         self,
-        *words: str,
-        stdin: bytes = b"",
-        env: Mapping[str, str] | None = None,
-        fine: tuple[int, ...] = (0,),
-        timeout_seconds: float = GIT_SECONDS,
-    ) -> bytes:
-        """Run git here; raises CommandError."""
-        given = {
-            "GIT_DIR": str(self.path),
-            "GIT_CONFIG_NOSYSTEM": "1",
-            "GIT_CONFIG_GLOBAL": "/dev/null",
-            "HOME": str(self.path.parent),
-            **(env or {}),
-        }
-        argv = ["git", *words]
-        return run_as(
-            self._user, argv, stdin=stdin, env=given, fine=fine, timeout_seconds=timeout_seconds
-        ).out
+        path: Path,
+        user: str = USER,
+        limits: Limits | None = None,
+        quarantine: Path | None = None,
+    ) -> None:
+        self.path = path
+        self._git = Git(path, user, limits, quarantine)
+        self.git = self._git.run
 
-    def make(self, settings: Mapping[str, str]) -> None:
-        """Make the repository unless it is there, and set its settings; raises CommandError."""
-        if not (self.path / "HEAD").exists():
-            self.git("init", "--quiet", "--bare", str(self.path))
-        known = self.git("config", "--list", "--local", "-z").decode().split("\0")
-        now = dict(item.split("\n", 1) for item in known if "\n" in item)
-        for name, value in settings.items():
-            if now.get(name.lower()) != value:
-                self.git("config", name, value)
+    def with_objects_of(self, quarantine: Path) -> Repository:
+        """Return this repository as it would be with the objects of a quarantine."""
+        return Repository(self.path, self._git.user, self._git.limits, quarantine)
+
+    # --- refs
 
     def heads(self) -> dict[str, str]:
-        """Return every branch with its commit."""
-        said = self.git("for-each-ref", "--format=%(refname:lstrip=2) %(objectname)", "refs/heads/")
-        found: dict[str, str] = {}
-        for line in said.decode().splitlines():
-            name, commit = line.split(" ")
-            found[name] = commit
-        return found
+        """Return every branch with its commit; raises EngineError if there are too many."""
+        form = "--format=%(refname:lstrip=2) %(objectname)"
+        said = self.git("for-each-ref", f"--count={HEADS_MAX + 1}", form, "refs/heads/")
+        lines = said.decode(errors="replace").splitlines()
+        if len(lines) > HEADS_MAX:
+            raise EngineError(f"the repository has more than {HEADS_MAX} branches")
+        pairs = (line.rpartition(" ") for line in lines)
+        return {name: revision(commit) for name, _, commit in pairs}
 
     def refs(self, prefix: str) -> list[str]:
         """Return the names of all refs below a prefix."""
-        return self.git("for-each-ref", "--format=%(refname)", prefix).decode().split()
-
-    def has(self, commit: str) -> bool:
-        """Tell whether this commit is here."""
-        if not _COMMIT.fullmatch(commit):
-            return False
-        words = ("cat-file", "-e", f"{commit}^{{commit}}")
-        try:
-            self.git(*words)
-        except CommandError:
-            return False
-        return True
-
-    def is_ancestor(self, old: str, new: str) -> bool:
-        """Tell whether `new` contains `old`; both must be here."""
-        try:
-            self.git("merge-base", "--is-ancestor", old, new)
-        except CommandError:
-            return False
-        return True
+        said = self.git("for-each-ref", f"--count={HEADS_MAX}", "--format=%(refname)", prefix)
+        return said.decode(errors="replace").split()
 
     def set_ref(self, ref: str, new: str, old: str) -> None:
         """Move a ref if it is still at `old` (all zeros for none); raises CommandError."""
-        self.git("update-ref", "--no-deref", ref, new, old)
+        words = (plain_ref(ref), revision(new), revision(old))
+        self.git("update-ref", "--no-deref", _END, *words)
+
+    def drop_ref(self, ref: str, old: str) -> None:
+        """Delete a ref if it is still at `old`; raises CommandError."""
+        self.git("update-ref", "--no-deref", "-d", _END, plain_ref(ref), revision(old))
 
     def pin(self, ref: str, commit: str) -> None:
         """Set a ref of ours, whatever it was; keeps objects from being pruned."""
-        self.git("update-ref", "--no-deref", ref, commit)
+        self.git("update-ref", "--no-deref", _END, plain_ref(ref), revision(commit))
 
     def unpin(self, ref: str) -> None:
         """Delete a ref of ours; one that is not there is fine."""
-        self.git("update-ref", "-d", ref, fine=(0, 1, 128))
+        self.git("update-ref", "--no-deref", "-d", _END, plain_ref(ref), fine=(0, 1, 128))
+
+    # --- commits
+
+    def has(self, commit: str) -> bool:
+        """Tell whether this commit is here."""
+        said = self.git("cat-file", "--batch-check", stdin=f"{revision(commit)}\n".encode())
+        return said.split()[1:2] == [b"commit"]
+
+    def is_ancestor(self, old: str, new: str) -> bool:
+        """Tell whether `new` contains `old`; both must be here. Raises SlowError."""
+        words = ("merge-base", "--is-ancestor", _END, revision(old), revision(new))
+        try:
+            self.git(*words)
+        except SlowError:
+            raise
+        except CommandError:
+            return False
+        return True
 
     def tree_of(self, commit: str) -> str:
         """Return the tree of a commit."""
-        return self.git("rev-parse", "--verify", f"{commit}^{{tree}}").decode().strip()
+        return self.show(commit).tree
+
+    def show(self, commit: str) -> Commit:
+        """Return what is shown of a commit; raises CommandError, EngineError."""
+        return next(self._commits([commit]))[0]
+
+    def log(self, commit: str, count: int) -> Iterator[Commit]:
+        """Yield commits along the first parents, newest first."""
+        for found, _ in self._log(commit, count):
+            yield found
+
+    def log_of_ours(self, commit: str, count: int) -> Iterator[Commit]:
+        """Yield the same with their trailers: for commits that this program has written."""
+        for found, message in self._log(commit, count):
+            yield replace(found, trailers=_trailers(message))
+
+    def _log(self, commit: str, count: int) -> Iterator[tuple[Commit, str]]:
+        words = ("rev-list", "--first-parent", f"-n{count:d}", _END, revision(commit))
+        yield from self._commits(self.git(*words).decode().split())
+
+    def _commits(self, ids: list[str]) -> Iterator[tuple[Commit, str]]:
+        for each, content in zip(ids, self._contents(ids, COMMIT_MAX, b"commit"), strict=True):
+            yield _commit(each, content)
+
+    def commit_count(self, new: str, count_max: int) -> int:
+        """Return how many commits a new head brings that no branch has; `count_max` at most."""
+        words = ("rev-list", "--count", f"-n{count_max:d}", *_FRESH, _END, revision(new))
+        return int(self.git(*words))
+
+    def largest_commit(self, new: str) -> int:
+        """Return the size in bytes of the largest commit that a new head brings."""
+        words = ("rev-list", *_FRESH, _END, revision(new))
+        with contextlib.ExitStack() as stack:
+            ids = stack.enter_context(self._git.started(*words))
+            sizes = self._git.run("cat-file", "--batch-check=%(objectsize)", stdin=ids)
+        return max((int(line) for line in sizes.split()), default=0)
+
+    # --- trees and contents
 
     def entries(self, commit: str) -> Iterator[Entry]:
-        """Yield every entry of a commit's tree."""
-        said = self.git("ls-tree", "-r", "-l", "-z", "--full-tree", commit)
-        for item in said.split(b"\0"):
-            if item:
-                head, _, path = item.partition(b"\t")
-                mode, _, blob, size = head.split()
-                number = int(size) if size != b"-" else 0
-                yield Entry(
-                    mode.decode(), blob.decode(), number, path.decode("utf-8", "surrogateescape")
-                )
+        """Yield every entry of a commit's tree, as git lists it."""
+        words = ("ls-tree", "-r", "-l", "-z", "--full-tree", _END, revision(commit))
+        for item in self._git.items(*words):
+            head, _, path = item.partition(b"\t")
+            mode, _, blob, size = head.split()
+            number = int(size) if size != b"-" else 0
+            name = path.decode("utf-8", "surrogateescape")
+            yield Entry(mode.decode(), blob.decode(), number, name)
 
-    def changes(self, old: str, new: str) -> list[Change]:
-        """Return the paths in which two commits differ."""
-        said = self.git("diff-tree", "-r", "-z", "--no-renames", old, new)
-        parts = said.split(b"\0")
-        found = []
-        for head, path in zip(parts[0::2], parts[1::2], strict=False):
-            words = head.split()
-            gone = words[4] == b"D"
-            found.append(
-                Change(
-                    path.decode("utf-8", "surrogateescape"),
-                    "" if gone else words[1].decode(),
-                    words[3].decode(),
-                )
-            )
+    def changes(self, old: str, new: str, count_max: int = TOUCHED_MAX) -> list[Change]:
+        """Return the paths in which two commits differ; raises EngineError for too many."""
+        words = ("diff-tree", "-r", "-z", "--no-renames", _END, revision(old), revision(new))
+        found: list[Change] = []
+        items = self._git.items(*words)
+        for head, path in zip(items, items, strict=False):
+            parts = head.split()
+            gone = parts[4] == b"D"
+            mode = "" if gone else parts[1].decode()
+            name = path.decode("utf-8", "surrogateescape")
+            found.append(Change(name, mode, parts[3].decode()))
+            if len(found) > count_max:
+                items.close()  # type: ignore[attr-defined]
+                raise EngineError(f"more than {count_max} files differ")
         return found
 
-    def blobs(self, ids: Iterable[str]) -> Iterator[bytes]:
-        """Yield the contents of blobs, in the order asked for."""
-        asked = list(ids)
-        if not asked:
-            return
-        said = self.git(
-            "cat-file", "--batch", stdin=("\n".join(asked) + "\n").encode(), timeout_seconds=300
-        )
-        at = 0
-        for wanted in asked:
-            end = said.index(b"\n", at)
-            words = said[at:end].split()
-            if len(words) != 3 or words[0].decode() != wanted:
-                raise EngineError(f"the repository lacks object {wanted}", hint="git fsck")
-            size = int(words[2])
-            yield said[end + 1 : end + 1 + size]
-            at = end + 2 + size
+    def blobs(self, ids: Iterable[str], size_max: int = BLOB_MAX) -> Iterator[bytes]:
+        """Yield the contents of blobs, in the order asked for, one at a time."""
+        for some in batches(ids, BATCH):
+            yield from self._contents(some, size_max, b"blob")
+
+    def _contents(self, ids: list[str], size_max: int, kind: bytes) -> Iterator[bytes]:
+        asked = "".join(f"{revision(each)}\n" for each in ids).encode()
+        with self._git.started(
+            "cat-file", "--batch", stdin=asked, timeout_seconds=PACK_SECONDS
+        ) as out:
+            for wanted in ids:
+                head = out.readline(LINKS_MAX).split()
+                if len(head) != 3 or head[0].decode() != wanted or head[1] != kind:
+                    what = f"the repository lacks {kind.decode()} {wanted}"
+                    raise EngineError(what, hint="git fsck")
+                size = int(head[2])
+                if size > size_max:
+                    raise EngineError(f"{kind.decode()} {wanted} is larger than {size_max} bytes")
+                yield out.read(size)
+                out.read(1)
 
     def sizes(self, ids: Iterable[str]) -> list[int]:
         """Return the sizes of objects in bytes, 0 for what is no object here (a submodule)."""
-        asked = list(ids)
-        if not asked:
-            return []
-        said = self.git(
-            "cat-file", "--batch-check=%(objectsize)", stdin=("\n".join(asked) + "\n").encode()
-        )
-        return [int(line) if line.isdigit() else 0 for line in said.decode().splitlines()]
+        found: list[int] = []
+        for some in batches(ids, BATCH * 20):
+            asked = "".join(f"{each}\n" for each in some).encode()
+            said = self.git("cat-file", "--batch-check=%(objectsize)", stdin=asked).decode()
+            found += [int(line) if line.isdigit() else 0 for line in said.splitlines()]
+        return found
+
+    def entry(self, commit: str, path: str) -> Entry | None:
+        """Return one entry at the top of a commit's tree, None where there is none."""
+        words = ("ls-tree", "-l", "-z", "--full-tree", _END, revision(commit), path)
+        head, _, name = self.git(*words).rstrip(b"\0").partition(b"\t")
+        parts = head.decode().split()
+        if len(parts) != 4 or name.decode(errors="replace") != path:
+            return None
+        return Entry(parts[0], parts[2], int(parts[3]) if parts[3].isdigit() else 0, path)
 
     def text(self, commit: str, path: str, size_max: int = 1024 * 1024) -> str | None:
         """Return a file of a commit, None where there is none; raises EngineError if too large."""
-        said = self.git("ls-tree", "-l", "-z", "--full-tree", commit, "--", path)
-        words = said.split()
-        if len(words) < 5 or words[1] != b"blob":
+        found = self.entry(commit, path)
+        if found is None or not found.mode.startswith("100"):
             return None
-        if int(words[3]) > size_max:
+        if found.size > size_max:
             raise EngineError(f"{path} is larger than {size_max} bytes")
-        return next(self.blobs([words[2].decode()])).decode(errors="replace")
+        return next(self.blobs([found.blob], size_max)).decode(errors="replace")
 
-    def touched(self, commit: str, since: str | None) -> dict[str, int]:
+    def touched(
+        self, commit: str, since: str | None, of: Container[str] | None = None
+    ) -> dict[str, int]:
         """Return when each path was last changed (seconds, wall), in the commits after `since`.
 
         The newest time of all commits that touch a path, merges seen from each parent: the same on
-        each node, and the sum of two steps is the same as one.
+        each node, and the sum of two steps is the same as one. of: the paths that count; a history
+        may name any number of others. Raises EngineError where it names too many.
         """
-        words = ["log", "-m", "--format=%x01%ct", "--name-only", "-z", "--no-renames", commit]
-        if since is not None:
-            words.append(f"^{since}")
+        words = ["log", "-m", "--format=%x01%ct", "--name-only", "-z", "--no-renames"]
+        words += ["--no-mailmap", "--no-notes", "--no-show-signature", _END, revision(commit)]
+        words += [f"^{revision(since)}"] if since is not None else []
         found: dict[str, int] = {}
         wall = 0
-        for item in self.git(*words, timeout_seconds=300).split(b"\0"):
+        for item in self._history(words):
             head = item.lstrip(b"\n")
             if head.startswith(b"\x01"):
                 stamp, _, rest = head[1:].partition(b"\n")
-                wall, head = int(stamp.strip()), rest.lstrip(b"\n")
-            if head:
-                path = head.decode("utf-8", "surrogateescape")
+                wall, head = _moment(stamp), rest.lstrip(b"\n")
+            path = head.decode("utf-8", "surrogateescape")
+            if path and (of is None or path in of):
                 found[path] = max(found.get(path, 0), wall)
         return found
 
+    def check_history(self, new: str) -> None:
+        """Raise EngineError where the commits that a new head brings change too many paths."""
+        words = ["log", "-m", "--format=", "--name-only", "-z", "--no-renames", "--no-mailmap"]
+        words += ["--no-notes", "--no-show-signature", *_FRESH, _END, revision(new)]
+        small = replace(self._git.limits, memory_mb=HISTORY_MB, cpu_seconds=60)
+        view = Repository(self.path, self._git.user, small, self._git.quarantine)
+        for _ in view._history(words):
+            pass
+
+    def _history(self, words: Iterable[str]) -> Iterator[bytes]:
+        """Yield what git log prints; git keeps all that one commit changes in its memory."""
+        why = f"its history changes more than {TOUCHED_MAX} paths"
+        try:
+            for n, item in enumerate(self._git.items(*words, timeout_seconds=PACK_SECONDS)):
+                if n > TOUCHED_MAX:
+                    raise EngineError(why)
+                yield item
+        except SlowError:
+            raise
+        except CommandError as error:
+            raise EngineError(f"{why}, or cannot be read: {error.message}") from error
+
+    # --- writing
+
     def commit_tree(self, tree: str, parents: Iterable[str], message: str, **who: str) -> str:
         """Write a commit of this tree and return it."""
-        words = [word for parent in parents for word in ("-p", parent)]
-        said = self.git("commit-tree", tree, *words, stdin=message.encode(), env={**WHO, **who})
-        return said.decode().strip()
+        words = [word for parent in parents for word in ("-p", revision(parent))]
+        said = self.git(
+            *("commit-tree", "--no-gpg-sign", *words, _END, revision(tree)),
+            stdin=message.encode(),
+            env={**WHO, **who},
+        )
+        return revision(said.decode().strip())
 
     def write_tree(self, files: Mapping[str, bytes]) -> str:
         """Write a tree of two levels, {"folder/name": content}, and return it."""
@@ -243,49 +318,66 @@ class Repository:
             top.append(f"040000 tree {tree}\t{folder}\n")
         return self.git("mktree", stdin="".join(top).encode()).decode().strip()
 
-    def show(self, commit: str) -> Commit:
-        """Return what is shown of a commit; raises CommandError."""
-        return next(self.log(commit, 1))
+    def pack(self, want: Iterable[str], have: Iterable[str], into: IO[bytes]) -> None:
+        """Write a thin pack of what is in `want` and not in `have` to a file."""
+        lines = [*map(revision, want), *(f"^{revision(commit)}" for commit in have)]
+        words = ("pack-objects", "--revs", "--thin", "--stdout", "--quiet", "--delta-base-offset")
+        asked = "".join(f"{line}\n" for line in lines).encode()
+        with self._git.started(*words, stdin=asked, timeout_seconds=PACK_SECONDS) as out:
+            while chunk := out.read(2**20):
+                into.write(chunk)
 
-    def log(self, commit: str, count: int) -> Iterator[Commit]:
-        """Yield commits along the first parents, newest first."""
-        form = "%H%x00%T%x00%P%x00%ct%x00%an%x00%s%x00%(trailers:only,unfold)%x01"
-        said = self.git("log", "--first-parent", f"-n{count}", f"--format={form}", commit)
-        for record in said.decode(errors="replace").split("\x01"):
-            parts = record.strip("\n").split("\0")
-            if len(parts) == 7:
-                pairs = [line.split(": ", 1) for line in parts[6].splitlines() if ": " in line]
-                yield Commit(
-                    parts[0],
-                    parts[1],
-                    tuple(parts[2].split()),
-                    float(parts[3]),
-                    parts[4],
-                    parts[5],
-                    dict(pairs),
-                )
-
-    def pack(self, want: Iterable[str], have: Iterable[str]) -> bytes:
-        """Return a thin pack of what is in `want` and not in `have`."""
-        lines = [*want, *(f"^{commit}" for commit in have)]
-        return self.git(
-            *("pack-objects", "--revs", "--thin", "--stdout", "--quiet", "--delta-base-offset"),
-            stdin=("\n".join(lines) + "\n").encode(),
-            timeout_seconds=PACK_SECONDS,
-        )
-
-    def unpack(self, pack: bytes) -> None:
+    def unpack(self, pack: IO[bytes], size_max: int) -> None:
         """Take a pack's objects in, checked by git; raises CommandError."""
         self.git(
-            *("index-pack", "--stdin", "--fix-thin", "--strict"),
+            *("index-pack", "--stdin", "--fix-thin", "--strict", f"--max-input-size={size_max:d}"),
             stdin=pack,
             timeout_seconds=PACK_SECONDS,
         )
 
     def corruption(self) -> str:
-        """Return what `git fsck` says against the repository, or nothing."""
+        """Return what `git fsck` says against the repository, or nothing; raises SlowError."""
         try:
-            self.git("fsck", "--connectivity-only", "--no-dangling", "--no-progress")
+            self.git(
+                *("fsck", "--connectivity-only", "--no-dangling", "--no-progress"),
+                timeout_seconds=PACK_SECONDS,
+            )
+        except SlowError:
+            raise
         except CommandError as error:
             return str(error)[:400]
         return ""
+
+
+def _moment(text: bytes) -> int:
+    """Return a commit's time in seconds; one that no file could have is brought into bounds."""
+    digits = text.strip()
+    return min(int(digits), YEAR_2100) if digits.isdigit() and len(digits) < 20 else 0
+
+
+def _commit(name: str, content: bytes) -> tuple[Commit, str]:
+    """Take a commit apart, as git stores it (gitformat: header lines, an empty line, a message)."""
+    head, _, body = content.partition(b"\n\n")
+    tree, parents, author, wall = "", [], "", 0
+    for line in head.split(b"\n"):
+        key, _, value = line.partition(b" ")
+        text = value.decode(errors="replace")
+        if key == b"tree" and not tree:
+            tree = revision(text)
+        elif key == b"parent":
+            parents.append(revision(text))
+        elif key == b"author" and not author:
+            author = text.partition(" <")[0]
+        elif key == b"committer" and not wall:
+            wall = _moment(value.rpartition(b"> ")[2].partition(b" ")[0])
+    message = body.decode(errors="replace")
+    subject = " ".join(message.strip("\n").partition("\n\n")[0].split("\n"))[:SUBJECT_MAX]
+    who, said = printable(author[:SUBJECT_MAX]), printable(subject)
+    return Commit(name, tree, tuple(parents), float(wall), who, said, {}), message
+
+
+def _trailers(message: str) -> dict[str, str]:
+    """Return the trailers of a message of ours: the lines of its last paragraph."""
+    last = message.strip("\n").rpartition("\n\n")[2]
+    pairs = (line.partition(": ") for line in last.split("\n"))
+    return {key: printable(value) for key, found, value in pairs if found}

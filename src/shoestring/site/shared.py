@@ -1,46 +1,79 @@
 """Files that visitors make (site.shared): carried between the nodes by Unison, counted here.
 
 Unison keeps apart what was changed on both nodes, and keeps a copy of what it deletes or replaces.
-It runs on the first node of pair.toml, every other second, as the user that Apache runs as; its
-bytes go through the agents' pinned link. A brake holds a run that would delete much at once.
+It runs on the first node of pair.toml, every other second, in a unit with an empty filesystem: the
+user is that of PHP, whose files these are. Its bytes go through the agents' pinned link. A brake
+holds a run that would delete much at once.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
 import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
+from shoestring.config.slices import Site
 from shoestring.core.errors import CommandError, EngineError
+from shoestring.site import adoption
+from shoestring.site.adopt import OLD
 from shoestring.site.policy import printable
-from shoestring.site.render import USERS
+from shoestring.site.releases import make_folder
+from shoestring.site.render import PHP_USERS
 from shoestring.system.files import read_bounded, write_atomic
-from shoestring.system.places import SHARED, SITE
-from shoestring.system.run import run_as
+from shoestring.system.places import SHARED, SHARED_SOCKET, SITE
+from shoestring.system.run import run
 
-USER = USERS["live"]
+USER = PHP_USERS["live"]
 STATE = "/var/lib/shoestring-unison"
 PIPE = "/usr/lib/shoestring/shared-pipe"
 RUN_SECONDS = 600.0
-FILES_MAX = 2_000_000
 KNOWN_FILE = SITE / "shared-known.json"
 KNOWN_MAX = 512 * 1024 * 1024
 BRAKE_LEAST, BRAKE_PART = 50, 0.1
 CONFLICTS_SHOWN = 20
 NOTHING_TO_DO, SKIPPED, FAILED_SOME = 0, 1, 2
 EMPTIED = "completely emptied"
+# The same as packaging/files/shoestring-unison@.service, which answers on the other node.
+CAGE: Mapping[str, str] = {
+    "UMask": "0022",
+    "MemoryMax": "1G",
+    "TasksMax": "16",
+    "IOWeight": "50",
+    "TemporaryFileSystem": "/:ro",
+    "BindReadOnlyPaths": "/usr /bin /lib -/lib64 -/etc/alternatives",
+    "BindPaths": f"{SHARED} {STATE} {SHARED_SOCKET.parent}",
+    "PrivateNetwork": "yes",
+    "PrivateTmp": "yes",
+    "PrivateDevices": "yes",
+    "PrivateIPC": "yes",
+    "NoNewPrivileges": "yes",
+    "CapabilityBoundingSet": "",
+    "RestrictAddressFamilies": "AF_UNIX",
+    "RestrictNamespaces": "yes",
+    "RestrictRealtime": "yes",
+    "RestrictSUIDSGID": "yes",
+    "LockPersonality": "yes",
+    "SystemCallArchitectures": "native",
+    "KeyringMode": "private",
+}
 _CONFLICT = re.compile(r"^\s*skipped:\s+(.*?)(?:\s+\(.*)?$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """What lies in the shared folders: path -> time of its last change (seconds, wall)."""
+    """What lies in the shared folders: path -> time of its last change (seconds, wall).
+
+    left_out: folders that are nested too deeply, cannot be read, or lie beyond the limit of files.
+    """
 
     files: Mapping[str, float]
+    left_out: int = 0
 
     def behind(self, synced: float) -> list[float]:
         """Return the times of the files that have changed since the last run began."""
@@ -69,7 +102,7 @@ def _known() -> set[str] | None:
 class Sharing:
     """One node's side: what it saw last, and what the last run came to."""
 
-    folders: Sequence[str]
+    site: Site
     known: set[str] | None = field(default_factory=_known)
     synced: float = 0.0
     looked_at: float = 0.0
@@ -81,17 +114,17 @@ class Sharing:
     def look(self) -> Looked:
         """Scan, and return what a run would be about; raises OSError."""
         self.looked_at = time.time()
-        self.scan = scan(self.folders)
+        self.scan = scan(self.site)
         gone = len((self.known or set()) - self.scan.files.keys())
         return Looked(len(self.scan.files), gone, self.known is None)
 
     def rescan(self) -> None:
         """See what has changed here, for status; raises OSError."""
-        self.scan = scan(self.folders)
+        self.scan = scan(self.site)
 
     def done(self, conflicts: Sequence[str]) -> None:
         """Note that a run has brought over what `look` saw."""
-        now = set(scan(self.folders).files)
+        now = set(scan(self.site).files)
         if now != self.known:
             write_atomic(KNOWN_FILE, json.dumps(sorted(now)))
         self.known = now
@@ -110,30 +143,36 @@ def forget() -> None:
     shutil.rmtree(f"{STATE}/archive", ignore_errors=True)
 
 
-def scan(folders: Sequence[str]) -> Scan:
-    """Return every file below the shared folders, bounded to FILES_MAX."""
+def scan(site: Site) -> Scan:
+    """Return every file below the shared folders, as many and as deep as the site allows.
+
+    Folders wait in a list: whoever writes there may nest them as deeply as the disk allows.
+    """
     found: dict[str, float] = {}
-    for folder in folders:
-        for path, at in _files(f"{SHARED}/{folder}"):
-            found[path] = at
-            if len(found) >= FILES_MAX:
-                return Scan(found)
-    return Scan(found)
-
-
-def _files(folder: str) -> Iterator[tuple[str, float]]:
-    try:
-        entries = list(os.scandir(folder))
-    except FileNotFoundError:
-        return
-    for entry in entries:
+    waiting = [(f"{SHARED}/{folder}", 0) for folder in site.shared]
+    left_out = 0
+    while waiting:
+        folder, depth = waiting.pop()
+        if depth > site.shared_depth_max or len(found) >= site.shared_files_max:
+            left_out += 1
+            continue
         try:
-            if entry.is_dir(follow_symlinks=False):
-                yield from _files(entry.path)
-            else:
-                yield entry.path, entry.stat(follow_symlinks=False).st_ctime
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        waiting.append((entry.path, depth + 1))
+                    elif len(found) < site.shared_files_max:
+                        _note(entry, found)
         except FileNotFoundError:
             continue
+        except OSError:
+            left_out += 1
+    return Scan(found, left_out)
+
+
+def _note(entry: os.DirEntry[str], found: dict[str, float]) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        found[entry.path] = entry.stat(follow_symlinks=False).st_ctime
 
 
 def brake(looked: Mapping[str, Looked]) -> str:
@@ -160,18 +199,33 @@ def synchronise(
     argv += ["-backupdir", f"{STATE}/kept"]
     argv += [word for folder in folders for word in ("-path", folder)] if not take else list(take)
     argv += ["-confirmbigdel=false"] if all_gone_is_meant else []
-    environment = {"UNISON": f"{STATE}/archive", "HOME": STATE}
     try:
-        said = run_as(
-            USER,
-            argv,
-            env=environment,
-            fine=(NOTHING_TO_DO, SKIPPED, FAILED_SOME),
-            timeout_seconds=RUN_SECONDS,
-        )
+        said = run([*_unit(), *argv], timeout_seconds=RUN_SECONDS + 10, check=False)
     except CommandError as error:
         raise EngineError(f"Unison: {error.message}", hint=error.hint) from error
-    return _CONFLICT.findall((said.err + said.out).decode(errors="replace"))
+    if said.code not in (NOTHING_TO_DO, SKIPPED, FAILED_SOME):
+        lines = [line for line in (said.err + said.out).splitlines() if line.strip()]
+        raise EngineError(f"Unison ended with {said.code}: {' / '.join(lines[-3:])[:600]}")
+    return _CONFLICT.findall(said.err + said.out)
+
+
+def make_places() -> None:
+    """Make Unison's own folder unless it is there; raises OSError."""
+    make_folder(Path(STATE), 0o700, USER)
+
+
+def _unit() -> list[str]:
+    """Return what runs a command in the cage, as the user to whom the shared files belong."""
+    old = "live" in adoption.old_ones()
+    who = {"User": OLD["live"] if old else USER, "SupplementaryGroups": USER}
+    limits = {
+        "RuntimeMaxSec": f"{RUN_SECONDS:g}",
+        "LogLevelMax": "warning",
+        "SuccessExitStatus": f"{SKIPPED} {FAILED_SOME}",
+    }
+    argv = ["systemd-run", "--quiet", "--pipe", "--wait", "--collect", "--service-type=exec"]
+    argv += [f"--property={k}={v}" for k, v in {**CAGE, **who, **limits}.items()]
+    return [*argv, f"--setenv=UNISON={STATE}/archive", f"--setenv=HOME={STATE}"]
 
 
 def taking(node: str, here: str, path: str) -> list[str]:

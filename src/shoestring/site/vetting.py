@@ -1,88 +1,188 @@
-"""Look at a tree before it is built: its names, links, contents, configuration, site.toml."""
+"""Look at a tree before it is built: its names, links, contents, configuration, site.toml.
+
+It needs no rights but to read the tree, keeps to what pair.toml allows while it reads, and returns
+everything that it finds at once. Configuration is looked at each time: a change of site.toml can
+alter what another file means. Contents that were looked at by the same rules are left out.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Protocol
 
 from shoestring.config.slices import Site
 from shoestring.core.errors import EngineError
-from shoestring.site import directives, instances, policy, releases, sitefile
-from shoestring.site.repository import Repository
+from shoestring.site import directives, policy
+from shoestring.site.policy import Entry, Finding
+from shoestring.site.render import modules
+from shoestring.site.sitefile import NAME, SIZE_MAX, SiteFile, read_all
 
-HEAD_BYTES = 4096
+FINDINGS_MAX = 200
+CONFIGURATIONS_MAX = 2000
+CONFIGURATION_MAX = 4 * 2**20
+LINK_MAX = policy.PATH_MAX
+SHOWN_MAX = 30
+
+
+class Source(Protocol):
+    """Where trees come from: the repository, or a developer's folder."""
+
+    def entries(self, commit: str) -> Iterator[Entry]:
+        """Yield every file and link of a tree."""
+
+    def blobs(self, ids: Iterable[str]) -> Iterator[bytes]:
+        """Yield contents, in the order asked for."""
+
+
+class RefusedError(EngineError):
+    """A tree is refused; carries every finding."""
+
+    def __init__(self, findings: Sequence[Finding]) -> None:
+        shown = [finding.sentence() for finding in findings[:SHOWN_MAX]]
+        if len(findings) > SHOWN_MAX:
+            shown.append(f"and {len(findings) - SHOWN_MAX} more: shoestring site check shows all")
+        super().__init__("\n".join(shown))
+        self.findings = tuple(findings)
 
 
 class Vetting:
     """Knows what a tree may hold."""
 
-    def __init__(self, repository: Repository, site: Site) -> None:
-        self._repository = repository
+    def __init__(self, source: Source, site: Site) -> None:
+        self._source = source
         self._site = site
+        self._looked_at: set[str] = set()
 
-    def sitefile(self, source: str) -> sitefile.SiteFile:
+    def believe(self, source: str) -> None:
+        """Leave the contents of a tree out, which was looked at by the same rules before."""
+        for entry in self._source.entries(source):
+            content = entry.mode in policy.FILES and not is_configuration(entry.path)
+            if content and not entry.path.endswith(".pem"):
+                self._looked_at.add(entry.blob)
+
+    def sitefile(self, source: str) -> SiteFile:
         """Return what a release's site.toml says; raises EngineError."""
-        found = sitefile.read(self._repository.text(source, sitefile.NAME))
-        if isinstance(found, policy.Finding):
-            raise EngineError(found.sentence())
-        return found
+        found = next((e for e in self._source.entries(source) if e.path == NAME), None)
+        said = self._sitefile(found)
+        if not isinstance(said, SiteFile):
+            raise RefusedError(said)
+        return said
 
     def check(self, source: str) -> None:
-        """Look at a tree before it is built; raises EngineError with the first finding.
+        """Look at a tree before it is built; raises RefusedError with every finding."""
+        if found := self.findings(source):
+            raise RefusedError(found)
 
-        What the staged release has already was looked at when it came.
-        """
-        known = releases.manifest(instances.current_source("staging"))
-        fresh, total = self._fresh(source, known)
-        for finding in policy.findings(fresh, self._site):
-            raise EngineError(finding.sentence())
-        if (too_much := policy.total_finding(total, self._site)) is not None:
-            raise EngineError(too_much.sentence())
-        self._check_contents(fresh)
-        for entry in fresh:
-            if entry.path.startswith("conf/"):
-                text = self._repository.text(source, entry.path) or ""
-                for finding in directives.findings(entry.path, text):
-                    raise EngineError(finding.sentence())
-        self.sitefile(source)
-
-    def _fresh(
-        self, source: str, known: releases.Files | None
-    ) -> tuple[list[policy.Entry], list[str]]:
-        """Return the entries that have not been looked at, and the path of every entry."""
-        base = instances.current_source("staging")
-        if known is None or not self._repository.has(base):
-            entries = list(self._repository.entries(source))
-            return entries, [entry.path for entry in entries]
-        paths = dict.fromkeys(known)
-        changes = self._repository.changes(base, source)
-        for change in changes:
-            if change.mode:
-                paths[change.path] = None
+    def findings(self, source: str) -> list[Finding]:
+        """Return why a tree is refused: every reason, up to a bound, then how many more."""
+        found: list[Finding] = []
+        more = 0
+        for finding in self._all(source):
+            if len(found) < FINDINGS_MAX:
+                found.append(finding)
             else:
-                paths.pop(change.path, None)
-        there = [change for change in changes if change.mode]
-        sizes = self._repository.sizes([change.blob for change in there])
-        entries = [
-            policy.Entry(c.mode, c.blob, size, c.path) for c, size in zip(there, sizes, strict=True)
-        ]
-        return entries, list(paths)
+                more += 1
+        if more:
+            found.append(Finding("the site", f"and {more} more findings"))
+        return found
 
-    def _check_contents(self, entries: list[policy.Entry]) -> None:
-        """Look into links and files."""
-        links = [e for e in entries if e.mode == policy.LINK]
-        for entry, target in zip(links, self._repository.blobs(e.blob for e in links), strict=True):
-            found = policy.link_finding(entry.path, target.decode("utf-8", "surrogateescape"))
-            if found is not None:
-                raise EngineError(found.sentence())
-        fresh = [e for e in entries if e.mode != policy.LINK]
-        for start in range(0, len(fresh), releases.BATCH):
-            some = fresh[start : start + releases.BATCH]
-            for entry, content in zip(
-                some, self._repository.blobs(e.blob for e in some), strict=True
-            ):
-                finding = policy.content_finding(entry.path, content[:HEAD_BYTES])
-                if finding is not None:
-                    raise EngineError(finding.sentence())
+    def _all(self, source: str) -> Iterator[Finding]:
+        tree = policy.Tree(self._site.shared)
+        links: list[Entry] = []
+        configuration: list[Entry] = []
+        fresh: dict[str, str] = {}
+        for entry in self._source.entries(source):
+            if entry.path in tree.modes:
+                yield Finding(entry.path, "is in the tree twice")
+            tree.add(entry)
+            yield from policy.findings([entry], self._site)
+            if (finding := tree.too_much(self._site)) is not None:
+                yield finding
+                return
+            if entry.mode == policy.LINK:
+                links.append(entry)
+            elif is_configuration(entry.path):
+                configuration.append(entry)
+            elif entry.size <= self._site.file_size_max_mb * 2**20:
+                if entry.path.endswith(".pem"):  # of which all is looked at, by any name
+                    fresh[entry.blob] = entry.path
+                fresh.setdefault(entry.blob, entry.path)
+        if (finding := policy.total_finding(tree.modes)) is not None:
+            yield finding
+        yield from tree.clashes()
+        yield from self._links(tree, links)
+        yield from self._configuration(configuration)
+        yield from self._contents(fresh)
+
+    def _links(self, tree: policy.Tree, links: Sequence[Entry]) -> Iterator[Finding]:
+        small = [entry for entry in links if entry.size <= LINK_MAX]
+        yield from (Finding(e.path, "a link to nowhere") for e in links if e.size > LINK_MAX)
+        targets = self._source.blobs(entry.blob for entry in small)
+        for entry, target in zip(small, targets, strict=True):
+            finding = tree.link_finding(entry.path, target.decode("utf-8", "surrogateescape"))
+            if finding is not None:
+                yield finding
+
+    def _configuration(self, entries: Sequence[Entry]) -> Iterator[Finding]:
+        """Look at site.toml, then at what it lets Apache read."""
+        said = self._sitefile(next((e for e in entries if e.path == NAME), None))
+        if not isinstance(said, SiteFile):
+            yield from said
+        scope = scope_of(said if isinstance(said, SiteFile) else None, self._site.shared)
+        read = [entry for entry in entries if is_read(entry.path, scope.overrides)]
+        if len(read) > CONFIGURATIONS_MAX:
+            yield Finding("the site", f"more than {CONFIGURATIONS_MAX} files of configuration")
+            return
+        if sum(entry.size for entry in read) > CONFIGURATION_MAX:
+            why = f"more than {CONFIGURATION_MAX // 2**20} MB of configuration altogether"
+            yield Finding("the site", why)
+            return
+        texts = self._source.blobs(entry.blob for entry in read)
+        for entry, text in zip(read, texts, strict=True):
+            yield from directives.findings(entry.path, text.decode(errors="replace"), scope)
+
+    def _sitefile(self, entry: Entry | None) -> SiteFile | tuple[Finding, ...]:
+        if entry is None:
+            return SiteFile()
+        if entry.mode not in policy.FILES or entry.size > SIZE_MAX:
+            why = f"is no file of at most {SIZE_MAX // 1024} KB"
+            return (Finding(NAME, why),)
+        return read_all(next(iter(self._source.blobs([entry.blob]))).decode(errors="replace"))
+
+    def _contents(self, paths: dict[str, str]) -> Iterator[Finding]:
+        """Look into what these rules have not seen yet; they cannot change while this runs."""
+        known = self._looked_at
+        fresh = [b for b, path in paths.items() if b not in known or path.endswith(".pem")]
+        for blob, content in zip(fresh, self._source.blobs(fresh), strict=True):
+            finding = policy.content_finding(paths[blob], content)
+            if finding is not None:
+                yield finding
+            elif not paths[blob].endswith(".pem"):
+                self._looked_at.add(blob)
+        if len(self._looked_at) > 2 * self._site.files_max:
+            self._looked_at.intersection_update(paths)
+
+
+def is_configuration(path: str) -> bool:
+    """Tell whether a path of the tree can be configuration."""
+    name = path.rpartition("/")[2]
+    return path == NAME or name == policy.HTACCESS or directives.is_configuration(path)
+
+
+def is_read(path: str, overrides: Collection[str]) -> bool:
+    """Tell whether Apache reads a file as configuration; without overrides, no .htaccess."""
+    if path.rpartition("/")[2] == policy.HTACCESS:
+        return bool(overrides)
+    return directives.is_configuration(path)
+
+
+def scope_of(said: SiteFile | None, shared: Sequence[str]) -> directives.Scope:
+    """Return what site.toml makes of the other files; None: it could not be read."""
+    if said is None:
+        return directives.Scope(shared=tuple(shared))
+    overrides = frozenset[str](said.allow_override)
+    return directives.Scope(frozenset(modules(said)), overrides, tuple(shared))
 
 
 def newest_php() -> str:

@@ -16,13 +16,16 @@ from shoestring.core.snapshot import Advert, CheckSeen, ClaimSeen, NodeReport, S
 class Board:
     """The newest fact of each observer. Written by observers, copied by the loop.
 
-    `leaving` goes the other way: the VIPs of which a planned move is under way, for an action that
-    takes long and must not end as if that move were still to come.
+    `leaving` and `decided_at` go the other way, for actions that take long: the VIPs of which a
+    planned move is under way, and when the loop decided last.
     """
 
     checks: dict[str, Seen[CheckSeen] | Unseen] = field(default_factory=dict)
     vips: dict[str, Seen[VipSeen] | Unseen] = field(default_factory=dict)
     adverts: dict[str, Seen[Advert] | Unseen] = field(default_factory=dict)
+    forged: dict[str, Seen[str]] = field(default_factory=dict)
+    hardware: str = ""
+    peer_hardware: str = ""
     peer: Seen[NodeReport] | Unseen = field(default_factory=lambda: Unseen("not asked yet", 0.0))
     hook: Seen[bool] | Unseen = field(default_factory=lambda: Unseen("not tried yet", 0.0))
     keepalived: Seen[bool] | Unseen = field(default_factory=lambda: Unseen("not asked yet", 0.0))
@@ -39,6 +42,7 @@ class Board:
     database_state: DatabaseState = field(default_factory=DatabaseState)
     database_busy: str = ""
     leaving: frozenset[str] = frozenset()
+    decided_at: float = 0.0
     writes_kept: Seen[str] | Unseen = field(default_factory=lambda: Unseen("not tried", 0.0))
     gateway_at: float | None = None
     silence: Seen[Silence] | Unseen = field(default_factory=lambda: Unseen("not asked", 0.0))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pymysql
@@ -23,16 +24,32 @@ class SqlError(EngineError):
         self.errno = errno
 
 
+@dataclass(frozen=True, slots=True)
+class Reserve:
+    """MariaDB's extra_port: connections that are left when all others are taken."""
+
+    port: int
+    user: str
+    password: Callable[[], str]
+
+
 class Mariadb:
     """A kept connection over the unix socket, with a deadline for each word on it.
 
     Login is by unix_socket authentication: there is no password to keep. A broken connection is
-    made anew with the next word.
+    made anew with the next word; by way of the reserve where all other connections are taken.
     """
 
-    def __init__(self, path: str, user: str = "root", timeout_seconds: float = 10) -> None:
+    def __init__(
+        self,
+        path: str,
+        user: str = "root",
+        timeout_seconds: float = 10,
+        reserve: Reserve | None = None,
+    ) -> None:
         self._path = path
         self._user = user
+        self._reserve = reserve
         self._timeout_seconds = timeout_seconds
         self._connection: pymysql.connections.Connection[Any] | None = None
 
@@ -95,17 +112,35 @@ class Mariadb:
 
     def _connected(self) -> pymysql.connections.Connection[Any]:
         if self._connection is None:
-            self._connection = pymysql.connect(
-                unix_socket=self._path,
-                user=self._user,
-                connect_timeout=max(1, round(min(self._timeout_seconds, 10))),
-                read_timeout=self._timeout_seconds,
-                write_timeout=self._timeout_seconds,
-                charset="utf8mb4",
-                autocommit=True,
-                ssl_disabled=True,
-            )
+            try:
+                self._connection = self._connect(unix_socket=self._path, user=self._user)
+            except pymysql.OperationalError as error:
+                if self._reserve is None or error.args[0] != TOO_MANY_CONNECTIONS:
+                    raise
+                self._connection = self._connect_by_reserve(self._reserve, error)
         return self._connection
+
+    def _connect_by_reserve(
+        self, way: Reserve, full: pymysql.OperationalError
+    ) -> pymysql.connections.Connection[Any]:
+        """Connect by the reserve; raises what stood in the way of the usual one if that fails."""
+        try:
+            return self._connect(
+                host="127.0.0.1", port=way.port, user=way.user, password=way.password()
+            )
+        except (pymysql.Error, OSError):
+            raise full from None
+
+    def _connect(self, **where: Any) -> pymysql.connections.Connection[Any]:
+        return pymysql.connect(
+            **where,
+            connect_timeout=max(1, round(min(self._timeout_seconds, 10))),
+            read_timeout=self._timeout_seconds,
+            write_timeout=self._timeout_seconds,
+            charset="utf8mb4",
+            autocommit=True,
+            ssl_disabled=True,
+        )
 
     def close(self) -> None:
         """Drop the connection."""

@@ -10,6 +10,12 @@ async def load(text: str) -> None:
     await run_async(["nft", "-f", "-"], stdin=text, timeout_seconds=5)
 
 
+async def listed(family: str, name: str) -> str:
+    """Return a table as nft lists it; raises CommandError where it is not there."""
+    done = await run_async(["nft", "list", "table", family, name], timeout_seconds=5)
+    return done.out
+
+
 async def delete_table(family: str, name: str) -> None:
     """Delete a table; one that is not there is fine."""
     text = f"table {family} {name}\ndelete table {family} {name}\n"

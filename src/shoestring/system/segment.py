@@ -30,6 +30,11 @@ HOPS = 64
 FRAME_MAX = 2048
 
 
+def written(hardware: bytes) -> str:
+    """Return a MAC address as it is written: 52:54:00:12:34:56."""
+    return ":".join(f"{byte:02x}" for byte in hardware)
+
+
 def announcement(hardware: bytes, address: IPv4Address | IPv6Address) -> bytes:
     """Return the frame that tells everybody where an address is."""
     if isinstance(address, IPv4Address):

@@ -15,7 +15,7 @@ from shoestring.config.model import Config, Vip
 from shoestring.core.errors import CommandError
 from shoestring.core.platform import Platform
 from shoestring.core.seen import Seen, Unseen
-from shoestring.core.snapshot import Advert, VipSeen, VrrpState
+from shoestring.core.snapshot import PEER_FRESH_SECONDS, Advert, VipSeen, VrrpState
 from shoestring.system import connections, segment
 from shoestring.system.board import Board
 from shoestring.system.clock import boot_seconds
@@ -23,6 +23,7 @@ from shoestring.system.files import read_bounded, read_number
 from shoestring.system.netlink import Address, Netlink
 from shoestring.system.systemd import DeathWatch, unit_state
 from shoestring.vip.adverts import decode
+from shoestring.vip.forgeries import Forgeries
 from shoestring.vip.render import DRAINING, DUMP, FIFO, TRACK, track_file, vrids
 
 STATES: tuple[VrrpState, ...] = ("MASTER", "BACKUP", "FAULT", "STOP")
@@ -251,12 +252,14 @@ def parse_dump(text: str) -> Iterator[tuple[str, VrrpState]]:
 class AdvertListener:
     """Hears VRRP on the interface, whoever sends it and whatever the firewall says."""
 
-    def __init__(self, config: Config, node: str, board: Board) -> None:
+    def __init__(self, config: Config, config_hash: str, node: str, board: Board) -> None:
         self._board = board
+        self._hash = config_hash
         self._interface = config.nodes[node].interface
         self._own = {str(a) for a in config.nodes[node].address}
         self._peers = {str(a) for a in config.nodes[config.other(node)].address}
         self._names = {vrid: name for name, vrid in vrids(config).items()}
+        self._forgeries = Forgeries(config, config.other(node))
         self._versions = {vip.version for vip in config.vips.values()}
         self._sockets: list[socket.socket] = []
         self._known: dict[bytes, tuple[str, Advert]] = {}
@@ -283,12 +286,12 @@ class AdvertListener:
     def _read(self, sock: socket.socket) -> None:
         for _ in range(PACKETS_A_TURN):
             try:
-                packet = sock.recv(segment.FRAME_MAX)
+                packet, sender = sock.recvfrom(segment.FRAME_MAX)
             except (BlockingIOError, OSError):
                 return
-            self._packet(packet)
+            self._packet(packet, segment.written(sender[4]))
 
-    def _packet(self, packet: bytes) -> None:
+    def _packet(self, packet: bytes, hardware: str) -> None:
         # Ten adverts a second say the same; only the IP header's id and checksum differ.
         essence = packet[12:] if packet[:1] == b"\x45" else packet
         found = self._known.get(essence) or self._decoded(packet)
@@ -298,10 +301,31 @@ class AdvertListener:
             self._known.clear()
         self._known[essence] = found
         name, seen = found
+        if not seen.foreign and (why := self._forged(name, seen, hardware)):
+            new = name not in self._board.forged
+            self._board.forged[name] = Seen(why, boot_seconds())
+            if new:
+                self._board.nudge()
+            return
         self._board.adverts[name] = Seen(seen, boot_seconds())
         vip = self._board.vips.get(name)
         if seen.foreign or (isinstance(vip, Seen) and vip.value.held):
             self._board.nudge()
+
+    def _forged(self, name: str, advert: Advert, hardware: str) -> str:
+        """Return why an advert in the peer's name cannot be the peer's, or nothing."""
+        peer = self._board.peer
+        said = {self._board.peer_hardware}
+        if isinstance(peer, Seen):
+            said.add(peer.value.hardware)
+        if self._board.peer_hardware and hardware and hardware not in said:
+            return f"they come from {hardware}, and it has {self._board.peer_hardware}"
+        now = boot_seconds()
+        if not isinstance(peer, Seen) or now - peer.at > PEER_FRESH_SECONDS:
+            return ""
+        same = peer.value.config_hash == self._hash  # else its priorities may be others
+        report = peer.value.vips.get(name) if same else None
+        return self._forgeries.why(name, advert.priority, report, now)
 
     def _decoded(self, packet: bytes) -> tuple[str, Advert] | None:
         advert = decode(packet)

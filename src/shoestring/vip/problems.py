@@ -15,6 +15,7 @@ from shoestring.core.seen import Seen, Unseen
 from shoestring.core.snapshot import Snapshot
 from shoestring.vip.score import fresh_peer
 
+FORGED_SECONDS = 10.0
 PAIR_TOML = "/etc/shoestring/pair.toml"
 
 
@@ -33,6 +34,7 @@ def problems(config: Config, memory: Memory, snapshot: Snapshot) -> list[Event]:
         *_keepalived(snapshot),
         *_plumbing(snapshot),
         *_foreign(snapshot),
+        *_forged(config, snapshot),
         *_maintenance(memory, snapshot),
         *_drift(snapshot),
     ]
@@ -75,6 +77,13 @@ def _foreign(snapshot: Snapshot) -> Iterator[Event]:
                 "vrid": str(advert.value.vrid),
             }
             yield Event("VIP-110", facts)
+
+
+def _forged(config: Config, snapshot: Snapshot) -> Iterator[Event]:
+    peer = config.other(snapshot.node)
+    for vip, seen in snapshot.forged.items():
+        if snapshot.now - seen.at < FORGED_SECONDS:
+            yield Event("VIP-114", {"vip": vip, "peer": peer, "why": seen.value})
 
 
 def _maintenance(memory: Memory, snapshot: Snapshot) -> Iterator[Event]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import jinja2
 
@@ -21,6 +22,7 @@ FIFO = f"{RUN}/keepalived.fifo"
 TRACK = f"{RUN}/track"
 DRAINING = f"{RUN}/draining"
 DUMP = f"{RUN}/keepalived"
+HARDWARE_TABLE = "shoestring_hardware"
 
 _TEMPLATES = jinja2.Environment(
     loader=jinja2.PackageLoader("shoestring.vip"),
@@ -30,6 +32,11 @@ _TEMPLATES = jinja2.Environment(
     lstrip_blocks=True,
     keep_trailing_newline=True,
 )
+
+
+class _Versioned(Protocol):
+    @property
+    def version(self) -> int: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +78,7 @@ def render(config: Config, node: str, platform: Platform) -> tuple[Rendered, ...
         keepalived_conf(config, node, platform),
         keepalived_unit(config, node, platform),
         firewall(config, node),
+        firewall_users(config, node),
         sysctl(),
         *apache(platform),
     )
@@ -133,15 +141,53 @@ def keepalived_unit(config: Config, node: str, platform: Platform) -> Rendered:
 def firewall(config: Config, node: str) -> Rendered:
     """Return the nftables rules: VRRP from the peer alone, TTL 255 (RFC 9568, 5.1.1.3)."""
     peers = config.nodes[config.other(node)].address
+    own = config.nodes[node].address
+    database = config.database
+    writer = [a.ip for a in config.vips[config.writer_vip].address] if database else []
+    clients = database.clients if database is not None else ()
     text = _fill(
         "firewall.nft.j2",
-        peers4=[str(a) for a in peers if a.version == 4],
-        peers6=[str(a) for a in peers if a.version == 6],
+        peers4=_of(4, peers),
+        peers6=_of(6, peers),
         ports=[config.peer.port, config.peer.port + 1],
-        own=[str(a) for a in config.nodes[node].address],
-        database_port=config.database.port if config.database is not None else None,
+        own=[str(a) for a in own],
+        own4=_of(4, own),
+        own6=_of(6, own),
+        database=database,
+        clients4=_of(4, clients),
+        clients6=_of(6, clients),
+        writer4=_of(4, writer),
+        writer6=_of(6, writer),
     )
     return Rendered("/etc/shoestring/firewall.nft", text, "nftables")
+
+
+def firewall_users(config: Config, node: str) -> Rendered:
+    """Return the rules that name users: MariaDB alone dials the other node's MariaDB."""
+    peers = config.nodes[config.other(node)].address
+    text = _fill(
+        "firewall-users.nft.j2",
+        peers4=_of(4, peers),
+        peers6=_of(6, peers),
+        database_port=config.database.port if config.database is not None else None,
+    )
+    return Rendered("/etc/shoestring/firewall-users.nft", text, "nftables")
+
+
+def hardware_table(config: Config, node: str, allowed: Sequence[str]) -> str:
+    """Return the table that drops the peer's adverts from other MAC addresses than these."""
+    peers = config.nodes[config.other(node)].address
+    return _fill(
+        "hardware.nft.j2",
+        table=HARDWARE_TABLE,
+        peers4=_of(4, peers),
+        peers6=_of(6, peers),
+        allowed=list(allowed),
+    )
+
+
+def _of(version: int, values: Iterable[_Versioned]) -> list[str]:
+    return [str(value) for value in values if value.version == version]
 
 
 def sysctl() -> Rendered:

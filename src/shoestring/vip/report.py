@@ -27,6 +27,7 @@ def report(config: Config, memory: Memory, snapshot: Snapshot) -> NodeReport:
         problems=tuple((e.code, e.sentence()) for e in problems(config, memory, snapshot)),
         keepalived=_keepalived(snapshot),
         link_local=snapshot.link_local,
+        hardware=snapshot.hardware,
         now=snapshot.now,
         wall=snapshot.wall,
     )

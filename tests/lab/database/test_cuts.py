@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from itertools import pairwise
 
 import pytest
 
@@ -168,3 +169,44 @@ def test_cut_apart_while_the_writers_agent_is_hung_the_old_writer_answers_nothin
     for ledger in (outside, here, there):
         assert {row for row, _ in ledger.acknowledged} <= rows
     assert is_identical(pair)
+
+
+@pytest.mark.parametrize(("fault", "node"), [("one-way", "beta"), ("one-way", "alpha")])
+def test_a_cut_of_one_direction_ends_with_one_writer(
+    pair: Lab, alpha: Host, beta: Host, fault: str, node: str
+):
+    """One node hears the other and is not heard. Both reach the gateway, and settle it by it."""
+    first = fresh_number()
+    with writing(through_the_address(pair, first)) as outside:
+        time.sleep(1)
+        inflict(pair, fault, node)
+        cut = time.monotonic()
+        time.sleep(20)
+        outside.end()
+    assert longest_pause([at for _, at in outside.acknowledged if at > cut - 1], cut + 19) < 6
+    settle(pair)
+    assert {row for row, _ in outside.acknowledged} <= ids(alpha) & ids(beta)
+    assert is_identical(pair)
+
+
+def test_a_writer_that_is_deaf_is_replaced_though_its_adverts_outlive_its_reports(
+    pair: Lab, alpha: Host, beta: Host
+):
+    first = fresh_number()
+    with writing(through_the_address(pair, first)) as outside:
+        time.sleep(1)
+        inflict(pair, "deaf", "alpha")
+        cut = time.monotonic()
+        wait_until(lambda: query(beta, "SELECT @@read_only") == "0", WAIT, "beta writes")
+        time.sleep(max(0.0, cut + 12 - time.monotonic()))
+        outside.end()
+    assert longest_pause([at for _, at in outside.acknowledged if at > cut - 1], cut + 11) < 8
+    settle(pair)
+    assert {row for row, _ in outside.acknowledged} <= ids(alpha) & ids(beta)
+    assert is_identical(pair)
+
+
+def longest_pause(answered: list[float], until: float) -> float:
+    """Return the longest time without an answered commit; the time up to the end counts, too."""
+    times = [*sorted(answered), until]
+    return max(later - earlier for earlier, later in pairwise(times))

@@ -96,13 +96,30 @@ def test_somebody_who_writes_on_the_replica(pair: Lab, alpha: Host, beta: Host, 
     assert is_identical(pair)
 
 
+def test_rejoin_of_the_writer_is_refused_and_loses_nothing(
+    pair: Lab, alpha: Host, beta: Host, shoestring
+):
+    """Beta's applier has stopped, so alpha has what beta lacks; that must not be undone."""
+    query(beta, "STOP SLAVE SQL_THREAD")
+    base = 3 * 10**15 + int(time.time()) * 1000
+    query(alpha, f"INSERT INTO lab.ledger (id, node) SELECT {base} + seq, 'x' FROM seq_1_to_200")
+    said = shoestring(alpha, "database", "rejoin", "alpha", "--yes", code=1)
+    assert "alpha is the writer" in " ".join(said.split())
+    count = f"SELECT COUNT(*) FROM lab.ledger WHERE id BETWEEN {base} AND {base + 1000}"
+    assert query(alpha, count) == "200"
+    query(beta, "START SLAVE SQL_THREAD")
+    settle(pair)
+    assert query(beta, count) == "200"
+
+
 def test_ddl_on_the_replica_is_not_undone_but_recloned(
     pair: Lab, alpha: Host, beta: Host, shoestring
 ):
     made = "CREATE TABLE lab.mistake (id INT PRIMARY KEY)"
     write_on_the_replica(alpha, beta, made, "INSERT INTO lab.mistake VALUES (1)")
     wait_for(alpha, "DB-709")
-    shoestring(alpha, "database", "rejoin", "beta", "--yes")
+    said = shoestring(alpha, "database", "rejoin", "beta", "--yes", code=1)
+    assert "cannot be undone exactly" in " ".join(said.split())
     wait_until(
         lambda: "not undone" in shoestring(alpha, "database", "ghosts"), WAIT, "it says why not"
     )
@@ -237,14 +254,26 @@ def test_mariadb_that_starts_slowly(pair: Lab, alpha: Host, beta: Host, shoestri
     assert is_identical(pair)
 
 
-def test_a_full_disk_gives_the_address_and_the_writer_away(pair: Lab, alpha: Host, beta: Host):
-    """Alpha's data lies on a small disk, which fills up while eight connections write."""
+@pytest.mark.parametrize("shared", [False, True], ids=["data alone", "data and state"])
+def test_a_full_disk_gives_the_address_and_the_writer_away(
+    pair: Lab, alpha: Host, beta: Host, shared: bool
+):
+    """Alpha's data lies on a small disk, which fills up while eight connections write.
+
+    As Debian installs it, who may write is kept on that disk, too.
+    """
     shrink = (
         "systemctl stop mariadb && cp -a /var/lib/mysql /root/mysql.before && "
         "mount -t tmpfs -o size=400m,mode=755 tmpfs /var/lib/mysql && "
         "chown mysql:mysql /var/lib/mysql && cp -a /root/mysql.before/. /var/lib/mysql/ && "
         "systemctl start mariadb"
     )
+    if shared:
+        shrink += (
+            " && cp -a /var/lib/shoestring /var/lib/mysql/.state && "
+            "mount --bind /var/lib/mysql/.state /var/lib/shoestring && "
+            "systemctl restart shoestring-agent"
+        )
     alpha.run(["shoestring", "move", "live", "beta"], timeout_seconds=60)
     settle(pair)
     alpha.run(["sh", "-c", shrink], timeout_seconds=90)
@@ -269,6 +298,12 @@ def test_a_full_disk_gives_the_address_and_the_writer_away(pair: Lab, alpha: Hos
         assert is_identical(pair)
     finally:
         restore = "systemctl stop mariadb; umount /var/lib/mysql; systemctl start mariadb"
+        if shared:
+            restore = (
+                "systemctl stop shoestring-agent mariadb; cp -a /var/lib/shoestring /root/state; "
+                "umount /var/lib/shoestring; cp -a /root/state/. /var/lib/shoestring/; "
+                "umount /var/lib/mysql; systemctl start shoestring-agent mariadb"
+            )
         alpha.run(["sh", "-c", restore], timeout_seconds=90, check=False)
 
 
@@ -338,5 +373,17 @@ def test_what_was_received_and_not_applied_survives_the_death_of_both(
     wait_until(lambda: query(beta, "SELECT @@read_only") == "0", WAIT, "beta writes")
     assert query(beta, count) == "300"
     power_on(alpha)
+    settle(pair)
+    assert is_identical(pair)
+
+
+@pytest.mark.parametrize("torn", ["master.info", "relay-log.info", "mariadb-relay.index"])
+def test_replication_files_that_a_kill_has_torn_are_made_again(
+    pair: Lab, alpha: Host, beta: Host, torn: str
+):
+    """A server that is killed while it writes them leaves them empty; nobody needs to act."""
+    beta.run(["systemctl", "stop", "mariadb"], timeout_seconds=60)
+    beta.run(["truncate", "--size=0", f"/var/lib/mysql/{torn}"])
+    beta.run(["systemctl", "start", "mariadb"], timeout_seconds=60)
     settle(pair)
     assert is_identical(pair)

@@ -11,6 +11,7 @@ import pytest
 from shoestring.lab.developer import Developer
 from shoestring.lab.hosts import Host
 from shoestring.lab.labs import Lab
+from shoestring.lab.place import NODE_ADDRESSES
 from tests.lab.site.words import get, git, heads, mark, promote
 
 pytestmark = pytest.mark.lab
@@ -65,6 +66,7 @@ def with_tree(name: str) -> Spoil:
     return spoil
 
 
+TLS = "/etc/shoestring/tls"
 BAD_TREES: dict[str, tuple[Spoil, str]] = {
     "a path with ..": (with_tree(".."), "staging"),
     "a control character": (with_file("public/a\x07b", "x"), "control character"),
@@ -75,6 +77,12 @@ BAD_TREES: dict[str, tuple[Spoil, str]] = {
     "a submodule": (with_index_entry("160000", "public/sub"), "submodules"),
     "gitmodules": (with_file("public/.gitmodules", ""), "submodules"),
     "a .git folder": (with_tree(".git"), "staging"),
+    "a link through another link": (
+        with_link("public/through", "passwd/../../../etc/passwd"),
+        "not in the site",
+    ),
+    "a link to visitors' files": (with_link("public/theirs", "uploads"), "not in the site"),
+    "an editor's copy": (with_file("public/config.php~", "x"), "left behind"),
     "a private key by name": (with_file("public/site.key", "x"), "looks like a secret"),
     "an .env file": (with_file("public/.env", "x"), "looks like a secret"),
     "a private key inside": (
@@ -93,7 +101,7 @@ BAD_TREES: dict[str, tuple[Spoil, str]] = {
     "a PHP that is not there": (with_file("site.toml", '[php]\nversion = "5.3"\n'), "5.3"),
     "a php.ini setting of the tool": (
         with_file("site.toml", '[php.settings]\nauto_prepend_file = "/tmp/x"\n'),
-        "the tool's own",
+        "write require at the beginning",
     ),
 }
 
@@ -102,12 +110,12 @@ BAD_CONFIGURATIONS: dict[str, tuple[str, str]] = {
     "a directive of a module that is not wanted": ("\nDav On\n", "a.conf:2"),
     "a section that is not closed": ("<Location /x>\nRequire all granted\n", "a.conf:"),
     "a missing certificate": (
-        "<VirtualHost *:80>\nSSLEngine on\nSSLCertificateFile /etc/ssl/none.pem\n</VirtualHost>\n",
+        "<VirtualHost *:80>\nSSLEngine on\nSSLCertificateFile ${TLS}/none.crt\n</VirtualHost>\n",
         "a.conf:",
     ),
     "a certificate that does not fit its key": (
         "<VirtualHost *:80>\nServerName x.example\nSSLEngine on\n"
-        "SSLCertificateFile /etc/ssl/one.crt\nSSLCertificateKeyFile /etc/ssl/two.key\n"
+        "SSLCertificateFile ${TLS}/one.crt\nSSLCertificateKeyFile ${TLS}/two.key\n"
         "</VirtualHost>\n",
         "a.conf:",
     ),
@@ -118,6 +126,11 @@ BAD_CONFIGURATIONS: dict[str, tuple[str, str]] = {
     "a module from elsewhere": ("LoadModule x_module /tmp/x.so\n", "a.conf:1"),
     "a module, split over two lines": ("Load\\\nModule x_module /tmp/x.so\n", "a.conf:1"),
     "a file to be loaded": ("LoadFile /tmp/x.so\n", "a.conf:1"),
+    "a file outside of conf": ("Include ${SITE}/public/x.txt\n", "a.conf:1"),
+    "a variable of its own": ("Define P prg\nRewriteMap m ${P}:/bin/sh\n", "a.conf:1"),
+    "a program for random numbers": ("SSLRandomSeed startup exec:/bin/sh\n", "a.conf:1"),
+    "a carriage return": ("# x\\\r\r\nRewriteMap m prg:/bin/sh\n", "a.conf:1"),
+    "a header that the guard believes": ("RemoteIPHeader X-Forwarded-For\n", "a.conf:1"),
     "another user": ("User root\n", "a.conf:1"),
     "a log that starts a program": ('CustomLog "|/bin/sh" common\n', "a.conf:1"),
     "a rewrite map that starts a program": ("RewriteMap x prg:/bin/sh\n", "a.conf:1"),
@@ -136,8 +149,9 @@ def certificates(sited: Lab) -> None:
     for host in sited.hosts.values():
         for name in ("one", "two"):
             host.run(
-                ["sh", "-c", "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 "
-                 f"-nodes -subj /CN=x.example -keyout /etc/ssl/{name}.key -out /etc/ssl/{name}.crt"]
+                ["sh", "-c", f"mkdir -p -m 700 {TLS}; "
+                 "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 "
+                 f"-nodes -subj /CN=x.example -keyout {TLS}/{name}.key -out {TLS}/{name}.crt"]
             )  # fmt: skip
 
 
@@ -180,16 +194,16 @@ def test_what_is_bad_on_one_node_alone_is_refused_and_that_node_named(
 ):
     text = (
         "<VirtualHost *:80>\nServerName x.example\nSSLEngine on\n"
-        "SSLCertificateFile /etc/ssl/one.crt\nSSLCertificateKeyFile /etc/ssl/one.key\n"
+        "SSLCertificateFile ${TLS}/one.crt\nSSLCertificateKeyFile ${TLS}/one.key\n"
         "</VirtualHost>\n"
     )
-    beta.run(["mv", "/etc/ssl/one.key", "/etc/ssl/away.key"])
+    beta.run(["mv", f"{TLS}/one.key", f"{TLS}/away.key"])
     try:
         anna.commit(clone, {"conf/a.conf": text, "site.toml": 'modules = ["ssl"]\n[php]\n'}, "tls")
         said = refused(pair, anna, clone)
         assert "beta: conf/a.conf:" in said
     finally:
-        beta.run(["mv", "/etc/ssl/away.key", "/etc/ssl/one.key"])
+        beta.run(["mv", f"{TLS}/away.key", f"{TLS}/one.key"])
 
 
 def test_refs_that_are_refused(pair: Lab, alpha: Host, anna: Developer, clone: Path):
@@ -253,3 +267,22 @@ def test_the_shadow_file_never_reaches_the_pusher(pair: Lab, alpha: Host, anna, 
     said = refused(pair, anna, clone)
     assert "root:" not in said
     assert git(alpha, "rev-parse", "staging")
+
+
+def test_every_finding_is_told_at_once_and_by_a_check_without_a_push(
+    pair: Lab, anna: Developer, clone: Path
+):
+    spoiled = {
+        "conf/a.conf": "Listen 80\nKeepAlive On\nUser root\n",
+        "public/.env": "x",
+        "site.toml": 'modules = ["cgi"]\n',
+    }
+    anna.commit(clone, spoiled, "four things")
+    said = refused(pair, anna, clone)
+    checked = anna.sh(
+        f"git archive HEAD | $GIT_SSH_COMMAND shoestring@{NODE_ADDRESSES['beta']} check", clone
+    )
+    assert checked.code == 1
+    for text in (said, checked.text):
+        for place in ("conf/a.conf:1", "conf/a.conf:3", "public/.env", "site.toml"):
+            assert place in text, text

@@ -17,13 +17,15 @@ REPOSITORY = "/var/lib/shoestring/site/site.git"
 def heads(host: Host) -> dict[str, str]:
     """Return a node's branches."""
     words = ["git", "--git-dir", REPOSITORY, "for-each-ref", "refs/heads/"]
-    said = host.run(["setpriv", "--reuid=shoestring", "--clear-groups", "--", *words]).out
+    said = host.run(
+        ["setpriv", "--reuid=shoestring", "--regid=shoestring", "--clear-groups", "--", *words]
+    ).out
     return {line.split("refs/heads/")[1]: line.split()[0] for line in said.splitlines()}
 
 
 def git(host: Host, *words: str) -> str:
     """Run git on a node's repository, as its owner."""
-    argv = ["setpriv", "--reuid=shoestring", "--clear-groups", "--", "git"]
+    argv = ["setpriv", "--reuid=shoestring", "--regid=shoestring", "--clear-groups", "--", "git"]
     return host.run([*argv, "--git-dir", REPOSITORY, *words], check=False).out.strip()
 
 
