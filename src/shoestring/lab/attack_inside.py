@@ -46,7 +46,7 @@ def attempts(lab: Lab, node: str, user: str) -> list[Attempt]:
     """Return all that is tried from a node as one of its users; the site's own know less."""
     host = lab.hosts[node]
     site = user.startswith(("shoestring-", "www-data"))
-    public = {} if site else probe.PUBLIC
+    public = probe.OWN_SETTINGS if site else probe.PUBLIC
     return [
         *probe.sockets(host, site=site),
         *probe.ports(lab, own=node),

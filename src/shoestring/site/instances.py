@@ -193,7 +193,8 @@ def _write(config: Config, instance: Instance, wanted: Wanted) -> None:
         write_atomic(
             SITE_PHP / f"{instance.name}.conf", php_conf(config, instance, wanted.sitefile)
         )
-        write_atomic(SITE_PHP / f"{instance.name}.env", f"PHP_VERSION={wanted.php_version}\n")
+        version = f"PHP_VERSION={wanted.php_version}\n"
+        write_atomic(SITE_PHP / f"{instance.name}.env", version, mode=0o600)
 
 
 def _mark_of(wanted: Wanted, fingerprint: str) -> Mapping[str, str]:

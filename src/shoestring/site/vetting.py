@@ -102,6 +102,8 @@ class Vetting:
                 return
             if entry.mode == policy.LINK:
                 links.append(entry)
+            elif entry.mode not in policy.FILES:
+                continue  # found against already; a submodule's object is not in the repository
             elif is_configuration(entry.path):
                 configuration.append(entry)
             elif entry.size <= self._site.file_size_max_mb * 2**20:

@@ -52,7 +52,7 @@ def test_a_client_who_is_named_is_let_in_at_the_address_alone(pair: Lab, alpha: 
 
 
 def test_the_site_s_users_dial_nothing_of_ours(pair: Lab, alpha: Host, beta: Host):
-    as_site = alpha.command(["setpriv", "--reuid=www-data", "--regid=www-data", "--clear-groups"])
+    as_site = alpha.command(["runuser", "-u", "shoestring-live-php", "--"])
     for port in (3306, 3307, 7432, 7433):
         assert not banner(as_site, NODE_ADDRESSES["beta"], port), port
     for port in (3307, 7432):

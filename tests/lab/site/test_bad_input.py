@@ -174,7 +174,7 @@ def test_a_bad_tree_is_refused(pair: Lab, anna: Developer, clone: Path, kind: st
 
 
 @pytest.mark.parametrize("kind", BAD_CONFIGURATIONS)
-def test_a_bad_configuration_is_refused_with_file_line_and_node(
+def test_a_bad_configuration_is_refused_with_file_and_line(
     pair: Lab, anna: Developer, clone: Path, kind: str
 ):
     text, where = BAD_CONFIGURATIONS[kind]
@@ -184,9 +184,7 @@ def test_a_bad_configuration_is_refused_with_file_line_and_node(
         {"conf/a.conf": text, "site.toml": f"modules = [{modules}]\n[php]\nworkers = 4\n"},
         f"bad: {kind}",
     )
-    said = refused(pair, anna, clone)
-    assert where in said
-    assert "alpha: " in said or "beta: " in said
+    assert where in refused(pair, anna, clone)
 
 
 def test_what_is_bad_on_one_node_alone_is_refused_and_that_node_named(

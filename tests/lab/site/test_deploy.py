@@ -165,8 +165,10 @@ def test_a_full_disk_refuses_the_push_and_changes_nothing(
     pair: Lab, alpha: Host, beta: Host, anna: Developer, clone: Path
 ):
     before = heads(alpha)
-    beta.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", "/var/lib/shoestring/site/trials"])
-    beta.run(["sh", "-c", "dd if=/dev/zero of=/var/lib/shoestring/site/trials/x bs=1k; true"])
+    beta.run(
+        ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", "/var/lib/shoestring/site/incoming"]
+    )
+    beta.run(["sh", "-c", "dd if=/dev/zero of=/var/lib/shoestring/site/incoming/x bs=1k; true"])
     try:
         anna.commit(clone, {"public/id": mark("full")}, "no room")
         said = anna.push(clone)
@@ -175,7 +177,7 @@ def test_a_full_disk_refuses_the_push_and_changes_nothing(
         assert "No space left" in said.text
         assert heads(alpha) == heads(beta) == before
     finally:
-        beta.run(["umount", "/var/lib/shoestring/site/trials"])
+        beta.run(["umount", "/var/lib/shoestring/site/incoming"])
     assert anna.push(clone).ok
 
 
@@ -193,9 +195,7 @@ def test_uploads_outlive_releases_and_are_no_code(
 
 def as_php(host: Host, words: str) -> None:
     """Do something as PHP would: as its user."""
-    host.run(
-        ["setpriv", "--reuid=www-data", "--regid=www-data", "--clear-groups", "sh", "-c", words]
-    )
+    host.run(["runuser", "-u", "shoestring-live-php", "--", "sh", "-c", words])
 
 
 def is_there(host: Host, path: str) -> bool:
