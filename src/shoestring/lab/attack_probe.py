@@ -52,7 +52,7 @@ PUBLIC = {
     "/var/lib/shoestring/site/.ssh/authorized_keys": "public keys",
     "/var/lib/shoestring/site/httpd": "the server's configuration, made from the site's",
 }
-# php-fpm starts as the site's user, so it reads its own settings as that user; no secret is in them.
+# php-fpm starts as the site's user, so it reads its own settings as that user: no secret there.
 OWN_SETTINGS = {
     "/var/lib/shoestring": "the way to the pool's own settings, and nothing else",
     "/var/lib/shoestring/site/php/live-a.conf": "the pool's own settings",

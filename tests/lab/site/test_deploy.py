@@ -31,6 +31,7 @@ pytestmark = pytest.mark.lab
 RELEASES = "/srv/shoestring/releases"
 LINE_MAX = 40  # what visitors keep of a page
 UPLOADS = "/srv/shoestring/shared/uploads"
+INCOMING = "/var/lib/shoestring/site/incoming"
 
 
 class Seen:
@@ -165,10 +166,8 @@ def test_a_full_disk_refuses_the_push_and_changes_nothing(
     pair: Lab, alpha: Host, beta: Host, anna: Developer, clone: Path
 ):
     before = heads(alpha)
-    beta.run(
-        ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", "/var/lib/shoestring/site/incoming"]
-    )
-    beta.run(["sh", "-c", "dd if=/dev/zero of=/var/lib/shoestring/site/incoming/x bs=1k; true"])
+    beta.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", INCOMING])
+    beta.run(["sh", "-c", f"dd if=/dev/zero of={INCOMING}/x bs=1k; true"])
     try:
         anna.commit(clone, {"public/id": mark("full")}, "no room")
         said = anna.push(clone)
@@ -177,7 +176,7 @@ def test_a_full_disk_refuses_the_push_and_changes_nothing(
         assert "No space left" in said.text
         assert heads(alpha) == heads(beta) == before
     finally:
-        beta.run(["umount", "/var/lib/shoestring/site/incoming"])
+        beta.run(["umount", INCOMING])
     assert anna.push(clone).ok
 
 
