@@ -92,7 +92,8 @@ def test_capabilities_are_those_that_the_documents_name(root: Path):
         "httpd@": "CAP_NET_BIND_SERVICE",
         "php@": "",
         "unison@": "",
-        "site": "CAP_SETUID CAP_SETGID CAP_CHOWN CAP_FOWNER CAP_DAC_OVERRIDE CAP_KILL",
+        "site": "CAP_SETUID CAP_SETGID CAP_CHOWN CAP_FOWNER CAP_DAC_OVERRIDE CAP_KILL "
+        "CAP_NET_BIND_SERVICE",
         "firewall": "CAP_NET_ADMIN",
         "guard": "CAP_NET_ADMIN",
     }

@@ -305,7 +305,7 @@ class SitePair:
             alone = len(sides) == 1
             self._check(step, expected, alone=alone)
             if not alone and step.new != NOBODY:
-                self._send(token, step.new, self.there.heads())
+                self._hand_over(token, step.new)
             self._prepare(sides, token, step, say)
             first = step.environment == "live" and instances.takes_over_ports("live")
             one_by_one = first and not alone
@@ -382,6 +382,13 @@ class SitePair:
                 f"{self.there.node} {theirs[:8]}): push a merge of both, or settle it: "
                 f"shoestring site settle --take {self.here.node}|{self.there.node} {step.branch}"
             )
+
+    def _hand_over(self, token: str, new: str) -> None:
+        """Send the objects; an error names the other node, which the pusher does not see."""
+        try:
+            self._send(token, new, self.there.heads())
+        except ShoestringError as error:
+            raise EngineError(f"{self.there.node}: {error.message}", hint=error.hint) from error
 
     def _send(self, token: str, new: str, theirs: Mapping[str, str]) -> None:
         """Give the other node the objects that it lacks."""
