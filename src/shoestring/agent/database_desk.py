@@ -285,7 +285,7 @@ class DatabaseDesk:
 
     @verb("database-rejoin", by=(ROOT, PEER))
     async def _rejoin(self) -> Answer:
-        """Undo what this replica has too much; answer when it follows, or say why it does not."""
+        """Undo this replica's errant transactions; answer when it follows, or say why not."""
         settings, snapshot = self._config.database, self._loop.snapshot
         if settings is None or snapshot is None:
             raise EngineError("the agent has just started: try again in a moment")

@@ -117,7 +117,7 @@ def _listen(
     watch: Watch,
     done: threading.Event,
 ) -> None:
-    """Answer the kernel at once: whoever asks waits for it."""
+    """Answer the kernel at once: the process that opens the file waits for the answer."""
     while not done.is_set():
         if not select.select([descriptor], [], [], 0.2)[0]:
             continue

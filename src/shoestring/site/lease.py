@@ -50,7 +50,7 @@ class Leased:
         self._working = threading.Lock()
 
     def lock(self, token: str, what: str, wait_seconds: float = LOCK_WAIT_SECONDS) -> None:
-        """Take this node's lock; waits for whoever has it, and raises EngineError at last."""
+        """Take this node's lock; wait while another has it. Raises EngineError when time is up."""
         until = time.monotonic() + wait_seconds
         with self._free:
             while self._is_held() and self._lease.token != token:

@@ -42,7 +42,7 @@ def test_a_writer_whose_machine_was_paused_loses_nothing_and_comes_back_by_itsel
         time.sleep(8)
         outside.end()
         inside.end()
-    wait_until(lambda: writer(pair) is not None, 60, "both are one again, with nobody's help")
+    wait_until(lambda: writer(pair) is not None, 60, "both are one again, without an operator")
     settle(pair)
     rows = ids(pair.hosts["alpha"]) & ids(pair.hosts["beta"])
     for ledger in (outside, inside):
