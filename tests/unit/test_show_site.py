@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from shoestring.show.site import cell, history_lines, preview_lines, shared_lines, site_lines
+from shoestring.site.shared import left_apart
 
 SOURCE, NEXT = "a" * 40, "b" * 40
 
@@ -76,3 +77,13 @@ def test_shared_files():
         "    changed on both nodes, kept apart: a",
         "    held: x",
     ]
+
+
+def test_of_what_unison_skips_only_what_both_changed_is_told():
+    said = (
+        "Synchronization complete at 05:10:17  (0 items transferred, 3 skipped, 0 failed)\n"
+        "  skipped: uploads/link (path /srv/shared/uploads/link is a symbolic link)\n"
+        "  skipped: uploads/pipe (path /srv/shared/uploads/pipe has unknown file type)\n"
+        "  skipped: uploads/a (1).jpg (contents changed on both sides)\n"
+    )
+    assert left_apart(said) == ["uploads/a (1).jpg"]

@@ -61,6 +61,7 @@ class SharingDesk:
             held=sharing.held,
             trouble=sharing.trouble,
             left_out=sharing.scan.left_out,
+            not_carried=sharing.scan.not_carried,
         )
 
     def look(self) -> Answer:

@@ -40,6 +40,7 @@ class SharedSeen:
     behind: files that have changed since the last run began that carried them over; oldest_seconds:
     the age of the oldest of them. conflicts: changed on both nodes, kept apart. held: why a run
     waits for a word. trouble: why the last run failed. left_out: folders that were not counted.
+    not_carried: links, sockets and the like, which stay on their node.
     """
 
     files: int = 0
@@ -49,6 +50,7 @@ class SharedSeen:
     held: str = ""
     trouble: str = ""
     left_out: int = 0
+    not_carried: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,6 +70,8 @@ def shared_lines(found: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
         if each.get("left_out"):
             limits = "site.shared_depth_max, site.shared_files_max"
             yield f"    not counted: {each['left_out']} folders ({limits})"
+        if each.get("not_carried"):
+            yield f"    stay on this node: {each['not_carried']} symbolic links or special files"
 
 
 def _deployed(now: Mapping[str, Any] | None) -> str:

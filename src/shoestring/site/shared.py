@@ -62,7 +62,11 @@ CAGE: Mapping[str, str] = {
     "SystemCallArchitectures": "native",
     "KeyringMode": "private",
 }
-_CONFLICT = re.compile(r"^\s*skipped:\s+(.*?)(?:\s+\(.*)?$", re.MULTILINE)
+_CONFLICT = re.compile(
+    r"^\s*skipped:\s+(?!.* (?:is a symbolic link|has unknown file type)\)$)"
+    r"(.*?)(?:\s+\([^()]*\))?$",
+    re.MULTILINE,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +74,12 @@ class Scan:
     """What lies in the shared folders: path -> time of its last change (seconds, wall).
 
     left_out: folders that are nested too deeply, cannot be read, or lie beyond the limit of files.
+    not_carried: symbolic links, sockets and the like, which stay on this node.
     """
 
     files: Mapping[str, float]
     left_out: int = 0
+    not_carried: int = 0
 
     def behind(self, synced: float) -> list[float]:
         """Return the times of the files that have changed since the last run began."""
@@ -150,7 +156,7 @@ def scan(site: Site) -> Scan:
     """
     found: dict[str, float] = {}
     waiting = [(f"{SHARED}/{folder}", 0) for folder in site.shared]
-    left_out = 0
+    left_out = not_carried = 0
     while waiting:
         folder, depth = waiting.pop()
         if depth > site.shared_depth_max or len(found) >= site.shared_files_max:
@@ -161,13 +167,15 @@ def scan(site: Site) -> Scan:
                 for entry in entries:
                     if entry.is_dir(follow_symlinks=False):
                         waiting.append((entry.path, depth + 1))
+                    elif not entry.is_file(follow_symlinks=False):
+                        not_carried += 1
                     elif len(found) < site.shared_files_max:
                         _note(entry, found)
         except FileNotFoundError:
             continue
         except OSError:
             left_out += 1
-    return Scan(found, left_out)
+    return Scan(found, left_out, not_carried)
 
 
 def _note(entry: os.DirEntry[str], found: dict[str, float]) -> None:
@@ -186,7 +194,10 @@ def brake(looked: Mapping[str, Looked]) -> str:
 def synchronise(
     folders: Sequence[str], other: str, take: Sequence[str] = (), *, all_gone_is_meant: bool = False
 ) -> list[str]:
-    """Run Unison once; return the paths that it left apart. Raises EngineError.
+    """Run Unison once; return the paths that it left apart, as both nodes changed them.
+
+    Raises EngineError. Links, sockets and the like are no files that visitors send: they stay where
+    they are.
 
     take: words for Unison that say which side of which path goes on. all_gone_is_meant: a folder
     that is empty on one side is emptied on the other one too.
@@ -206,7 +217,12 @@ def synchronise(
     if said.code not in (NOTHING_TO_DO, SKIPPED, FAILED_SOME):
         lines = [line for line in (said.err + said.out).splitlines() if line.strip()]
         raise EngineError(f"Unison ended with {said.code}: {' / '.join(lines[-3:])[:600]}")
-    return _CONFLICT.findall(said.err + said.out)
+    return left_apart(said.err + said.out)
+
+
+def left_apart(said: str) -> list[str]:
+    """Return the paths that Unison says both sides changed, out of its terse report."""
+    return _CONFLICT.findall(said)
 
 
 def make_places() -> None:

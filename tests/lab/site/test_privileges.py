@@ -183,6 +183,23 @@ def test_an_upload_is_neither_code_nor_configuration(taken: Lab, path: str, stat
     assert "RUN" not in get(alpha, f"/uploads/{path}").replace("echo 'RUN'", "")
 
 
+def test_what_is_no_file_stays_on_its_node_and_is_no_conflict(taken: Lab):
+    """PHP can make links as it likes; each run of Unison passes over them."""
+    alpha = taken.hosts["alpha"]
+    as_php(alpha, f"symlink('/etc/passwd', '{UPLOADS}/link');")
+    as_php(alpha, f"file_put_contents('{UPLOADS}/after.txt', 'x');")
+    beta = taken.hosts["beta"]
+    wait_until(
+        lambda: beta.run(["test", "-e", f"{UPLOADS}/after.txt"], check=False).code == 0,
+        WAIT,
+        "a run has carried the file",
+    )
+    said = alpha.run(["shoestring", "site", "shared"]).out
+    assert "symbolic links or special files" in said
+    assert "kept apart" not in said
+    assert beta.run(["ls", UPLOADS]).out.split().count("link") == 0
+
+
 @pytest.mark.parametrize(
     "name", ["old.php~", "dump.sql", "page.bak", ".page.swp", ".git", "a.orig"]
 )
