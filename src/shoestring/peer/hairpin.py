@@ -147,7 +147,7 @@ class Hairpin(asyncio.DatagramProtocol):
         self._transport: asyncio.DatagramTransport | None = None
         self._gateway_mac: tuple[float, bytes] | None = None
         self._waiting: dict[bytes, asyncio.Future[Datagram]] = {}
-        self._answering: asyncio.Task[None] | None = None
+        self._answering: asyncio.Task[bool] | None = None
         self._gate = ClaimGate()
         self._claim: Datagram | None = None
         self._claimed: Callable[[int], None] = lambda _epoch: None
@@ -250,7 +250,8 @@ class Hairpin(asyncio.DatagramProtocol):
                 # Rises over a restart of this agent too; a reboot takes longer than a session.
                 self._counter = max(self._counter + 1, int(boot_seconds() * 1e9))
                 asked = Datagram(kind, nonce, epoch, self._session, self._counter)
-                await self._send(asked)
+                if not await self._send(asked):
+                    return None  # at once: an answer that comes late counts for nothing
                 if not self._peer_is_newer():
                     await self._send(replace(asked, form=FORM_BEFORE))
                 with contextlib.suppress(TimeoutError):
@@ -263,13 +264,13 @@ class Hairpin(asyncio.DatagramProtocol):
         finally:
             self._waiting.pop(nonce, None)
 
-    async def _send(self, datagram: Datagram) -> None:
-        """Send to the peer, framed for the gateway; nothing where there is none."""
+    async def _send(self, datagram: Datagram) -> bool:
+        """Send to the peer, framed for the gateway; tell whether there was one to send it to."""
         try:
             own_mac = await self._netlink.hardware_address(self._interface)
             gateway_mac = await self._mac_of_gateway(own_mac)
             if gateway_mac is None:
-                return
+                return False
             assert isinstance(self._own, IPv4Address) and isinstance(self._peer, IPv4Address)
             for key in self._keys:
                 data = packed(datagram, key, self._node)
@@ -277,6 +278,8 @@ class Hairpin(asyncio.DatagramProtocol):
                 segment.send(self._interface, segment.ip_frame(own_mac, gateway_mac, packet))
         except (OSError, LookupError) as error:
             LOG.debug("nothing could be sent by way of the gateway: %s", error)
+            return False
+        return True
 
     async def _mac_of_gateway(self, own_mac: bytes) -> bytes | None:
         now = boot_seconds()
