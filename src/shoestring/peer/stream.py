@@ -22,6 +22,7 @@ HEAD_MAX = 8 * 1024 * 1024
 ACCEPT_SECONDS = 60.0
 IDLE_SECONDS = 300.0
 DIAL_SECONDS = 30.0
+HANDSHAKE_SECONDS = 5.0
 
 
 class Sender:
@@ -37,8 +38,9 @@ class Sender:
         """Send a head and all that can be read; raises PeerError. `end` must follow."""
         try:
             raw, _ = self._listener.accept()
-            raw.settimeout(IDLE_SECONDS)
+            raw.settimeout(HANDSHAKE_SECONDS)
             self._socket = self._context.wrap_socket(raw, server_side=True)
+            self._socket.settimeout(IDLE_SECONDS)
             self._socket.sendall(json.dumps(dict(head)).encode() + b"\n")
             while data := source.read(FRAME_MAX):
                 self._socket.sendall(struct.pack("!I", len(data)) + data)
@@ -97,10 +99,13 @@ def _dial(context: ssl.SSLContext, address: str, port: int) -> ssl.SSLSocket:
     until = time.monotonic() + DIAL_SECONDS
     while True:
         try:
-            raw = socket.create_connection((address, port), timeout=5)
-            raw.settimeout(IDLE_SECONDS)
-            return context.wrap_socket(raw)
+            raw = socket.create_connection((address, port), timeout=HANDSHAKE_SECONDS)
+            found = context.wrap_socket(raw)
+            found.settimeout(IDLE_SECONDS)
         except OSError as error:
-            if time.monotonic() > until:
+            refused = isinstance(error, ssl.SSLCertVerificationError)  # stays so, however often
+            if refused or time.monotonic() > until:
                 raise PeerError(f"the other node does not send: {error}") from error
             time.sleep(0.1)
+        else:
+            return found
