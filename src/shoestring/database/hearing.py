@@ -55,6 +55,11 @@ class Hearing:
         """Tell whether the silent node may have gone on alone without this one's knowledge."""
         return self.heard.missed_at is not None and self.heard.missed_at > self.report_at
 
+    @property
+    def stood_still(self) -> bool:
+        """Tell whether this node has stood still and has not heard the other one since."""
+        return self.heard.paused_at is not None and self.heard.paused_at > self.report_at
+
 
 def hearing(snapshot: Snapshot, heard: Heard) -> Hearing:
     """Return how the other node is heard; an answer from before this silence is none."""

@@ -140,11 +140,14 @@ class Look:
         """Tell whether this node has claimed to go on alone in this silence, answered or not.
 
         A claim that was made while the gateway did not answer could reach nobody. It counts only
-        where no gateway was known before the silence.
+        where no gateway was known before the silence. While this node stood still, the other one
+        may have taken over and lost its agent since: then only an answer counts.
         """
         claim = self.hearing.claim
         if claim is None:
             return False
+        if self.hearing.stood_still:
+            return claim.value.answered
         return claim.value.answered or claim.value.gateway or not self.gateway_was_known
 
     @property
