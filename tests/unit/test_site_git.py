@@ -60,13 +60,13 @@ def raw(repository: Repository, kind: str, content: bytes) -> str:
 
 
 HOSTILE = (
-    *("--output=/tmp/x", "-p", "HEAD", "staging", "a" * 39, "a" * 41, "A" * 40, "a" * 40 + "\n"),
+    *("--output=written", "-p", "HEAD", "staging", "a" * 39, "a" * 41, "A" * 40, "a" * 40 + "\n"),
     *("^" + "a" * 39, "a" * 38 + "..", "", "refs/heads/staging", "٣" * 40),
 )
 
 
 @pytest.mark.parametrize("text", HOSTILE)
-def test_only_object_ids_reach_git(repository: Repository, text: str):
+def test_only_object_ids_reach_git(repository: Repository, text: str, tmp_path: Path):
     head = repository.heads()["staging"]
     calls = (
         lambda: revision(text),
@@ -90,7 +90,8 @@ def test_only_object_ids_reach_git(repository: Repository, text: str):
     for call in calls:
         with pytest.raises(EngineError, match="object id"):
             call()
-    assert not Path("/tmp/x").exists()
+    assert not Path("written").exists()
+    assert not list(tmp_path.rglob("written"))
 
 
 @given(st.text(max_size=120))
