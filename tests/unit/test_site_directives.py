@@ -163,6 +163,8 @@ HOSTILE = [
     "ProxyPass /x http://127.0.0.1:7430/",
     "ProxyPass /x http://beta:7449/",
     "ProxyPass /x http://127.0.0.1:07441/",
+    "ProxyPass /x http://127.0.0.1:941/",
+    "ProxyPass /x http://127.0.0.1:0942/",
     "ProxyPass /x http://169.254.169.254/",
     "ProxyPass /x http://2852039166/",
     "ProxyPass /x http://a@127.0.0.1:7441/",

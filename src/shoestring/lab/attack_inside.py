@@ -15,12 +15,13 @@ from shoestring.lab.developer import Developer
 from shoestring.lab.hosts import Host
 from shoestring.lab.labs import Lab
 from shoestring.lab.place import NODE_ADDRESSES, NODE_ADDRESSES6
+from shoestring.site.render import HEALTH_PORTS
 
 SHARED = "/srv/shoestring/shared/uploads"
 SYNC_SECONDS = 12.0
 FOLDERS = 1_100
 PEER_PORTS = (7431, 7432, 7433, 7434)
-SQUAT_PORTS = range(7441, 7445)
+SQUAT_PORTS = tuple(HEALTH_PORTS.values())
 
 
 def deploy_probe(lab: Lab) -> None:

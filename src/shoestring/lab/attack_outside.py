@@ -19,6 +19,7 @@ from shoestring.lab.hosts import Host, wait_until
 from shoestring.lab.labs import Lab
 from shoestring.lab.place import LIVE, LIVE6, NODE_ADDRESSES, NODE_ADDRESSES6, STAGING
 from shoestring.lab.site_trials import Tell, visiting
+from shoestring.site.render import HEALTH_PORTS
 from shoestring.system.run import run
 
 STRANGER = "198.51.100.240"
@@ -189,7 +190,7 @@ def flood(lab: Lab, tell: Tell) -> Outside:
     found = Outside()
     before = _restarts(lab)
     with attacker(lab, STRANGER):
-        for port in sorted(_ports(lab) - set(range(7441, 7445))):
+        for port in sorted(_ports(lab) - set(HEALTH_PORTS.values())):
             steady(lab)
             places = [(address, port) for address in (*NODE_ADDRESSES.values(), LIVE, STAGING)]
             plan = {"do": "hold", "places": places, "count": CONNECTIONS // 2}

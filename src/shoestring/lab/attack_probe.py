@@ -15,6 +15,7 @@ from shoestring.core.errors import LabError
 from shoestring.lab.hosts import Host
 from shoestring.lab.labs import Lab
 from shoestring.lab.place import LIVE, LIVE6, NODE_ADDRESSES, NODE_ADDRESSES6, STAGING
+from shoestring.site.render import HEALTH_PORTS
 
 BATCH = 40
 HELLO = "GET /status HTTP/1.0\r\n\r\n"
@@ -144,7 +145,7 @@ def ports(lab: Lab, *, own: str) -> Iterator[Attempt]:
                 offered = OFFERED_PORTS.get(port, "")
                 if node == own and at == "127.0.0.1" and port == 3306:
                     offered = "MariaDB, which asks for an account"
-                if node == own and at == "127.0.0.1" and 7441 <= port <= 7444:
+                if node == own and at == "127.0.0.1" and port in HEALTH_PORTS.values():
                     offered = "the site itself, at the port of its health check"
                 do = {"do": "tcp", "host": at, "port": port, "send": HELLO}
                 yield Attempt(row, f"{at} port {port}", do, offered)

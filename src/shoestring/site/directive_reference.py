@@ -61,7 +61,7 @@ CHECKED = {
     "provider": "file",
     "proxy-pass": (
         "http, https, ws, wss or balancer, host and port written out, no port of the tool"
-        " (7430 to 7449)"
+        " (941 to 944, 7430 to 7449)"
     ),
     "proxy-section": "such a target, or `*`",
     "proxy-set": "parameters by name",

@@ -39,7 +39,8 @@ START_SECONDS = 10.0
 DRAIN_SECONDS = 0.3
 STOP_SECONDS = 90.0
 KEYS_MAX, KEY_BYTES_MAX = 256, 256 * 1024
-WILDCARDS = ("0.0.0.0", "::")  # noqa: S104  what is looked for, not what is bound
+# What a generation answers at whose mark does not say its port: it began before these were kept.
+BEFORE_PORTS = {key: port + 6500 for key, port in HEALTH_PORTS.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +164,7 @@ def deploy(config: Config, environment: Environment, wanted: Wanted) -> Instance
         if stock:
             _stock("enable")
         raise EngineError(f"{instance.name} did not come up: {error.message}") from error
-    _mark(instance, _mark_of(wanted, wanted.fingerprint))
+    _mark(instance, _mark_of(instance, wanted, wanted.fingerprint))
     if now is None:
         return None
     SITE_RETIRE.mkdir(parents=True, exist_ok=True)
@@ -197,8 +198,13 @@ def _write(config: Config, instance: Instance, wanted: Wanted) -> None:
         write_atomic(SITE_PHP / f"{instance.name}.env", version, mode=0o600)
 
 
-def _mark_of(wanted: Wanted, fingerprint: str) -> Mapping[str, str]:
-    return {"source": wanted.source, "fingerprint": fingerprint, "users": adoption.OWN}
+def _mark_of(instance: Instance, wanted: Wanted, fingerprint: str) -> Mapping[str, str]:
+    return {
+        "source": wanted.source,
+        "fingerprint": fingerprint,
+        "users": adoption.OWN,
+        "port": str(instance.health_port),
+    }
 
 
 def _mark(instance: Instance, mark: Mapping[str, str]) -> None:
@@ -208,7 +214,7 @@ def _mark(instance: Instance, mark: Mapping[str, str]) -> None:
 def _start(config: Config, instance: Instance, wanted: Wanted) -> None:
     """Start a generation and wait until it answers at its own port; raises EngineError."""
     (SITE_RETIRE / instance.name).unlink(missing_ok=True)
-    _mark(instance, _mark_of(wanted, ""))
+    _mark(instance, _mark_of(instance, wanted, ""))
     if wanted.sitefile.php is not None:
         systemctl("restart", php_unit(instance))
     systemctl("restart", httpd_unit(instance))
@@ -224,7 +230,7 @@ def _start(config: Config, instance: Instance, wanted: Wanted) -> None:
 def answer(config: Config, instance: Instance, timeout_seconds: float = 2.0) -> int:
     """Return the status of an instance's health page, asked at its own port; 0 for no answer."""
     assert config.site is not None
-    port = HEALTH_PORTS[instance.environment, instance.colour]
+    port = _health_port(instance)
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout_seconds)
     try:
         headers = {"Host": config.site.health_host, "Connection": "close"}
@@ -234,6 +240,13 @@ def answer(config: Config, instance: Instance, timeout_seconds: float = 2.0) -> 
         return 0
     finally:
         connection.close()
+
+
+def _health_port(instance: Instance) -> int:
+    """Return the port at which a generation answers for its health, as its mark has it."""
+    text = read_bounded(SITE_HTTPD / f"{instance.name}.active")
+    mark = json.loads(text) if text is not None else {}
+    return int(mark.get("port", BEFORE_PORTS[instance.environment, instance.colour]))
 
 
 def drain(instance: Instance) -> None:

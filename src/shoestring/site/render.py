@@ -44,11 +44,12 @@ NEEDS: Mapping[str, tuple[str, ...]] = {
     "proxy_http2": ("proxy",),
     "cache_socache": ("cache", "socache_shmcb"),
 }
+# Below 1024, so that no local user can take one before Apache binds it, and answer for the site.
 HEALTH_PORTS: Mapping[tuple[Environment, Colour], int] = {
-    ("live", "a"): 7441,
-    ("live", "b"): 7442,
-    ("staging", "a"): 7443,
-    ("staging", "b"): 7444,
+    ("live", "a"): 941,
+    ("live", "b"): 942,
+    ("staging", "a"): 943,
+    ("staging", "b"): 944,
 }
 TRIAL_PORT = 7440
 USERS: Mapping[Environment, str] = {"live": "shoestring-live", "staging": "shoestring-staging"}

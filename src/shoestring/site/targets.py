@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-OWN_PORTS = range(7430, 7450)
+OWN_PORTS = frozenset([*range(941, 945), *range(7430, 7450)])
 SCHEMES = "http https ws wss h2 h2c"
 _URL = re.compile(
     r"(?P<scheme>https?|wss?)://(?P<host>[A-Za-z0-9](?:[A-Za-z0-9.-]{0,252})|\[[0-9A-Fa-f:.]{2,45}\])"

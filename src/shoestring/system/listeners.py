@@ -1,4 +1,4 @@
-"""Which TCP ports of this host are listened on, by which user, asked of the kernel (sock_diag(7)).
+"""Which TCP ports of this host are listened on, asked of the kernel (sock_diag(7)).
 
 Only the few listening sockets are walked, so the question stays cheap on a host with thousands of
 connections, and the service is not bothered by it.
@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import socket
 import struct
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 
 NETLINK_SOCK_DIAG = 4
 SOCK_DIAG_BY_FAMILY = 20
@@ -17,16 +16,6 @@ NLMSG_ERROR = 2
 REQUEST_DUMP = 0x301
 TCP_LISTEN = 10
 HEADER = 16
-# Where struct inet_diag_msg has the port and the user (linux/inet_diag.h).
-SOURCE_PORT, UID = 4, 64
-
-
-@dataclass(frozen=True, slots=True)
-class Listener:
-    """One listening socket: its port, and the user that made it."""
-
-    port: int
-    uid: int
 
 
 class Listeners:
@@ -43,23 +32,9 @@ class Listeners:
 
     def ports(self) -> frozenset[int]:
         """Return the ports that anybody listens on; raises OSError."""
-        return frozenset(listener.port for listener in self.all())
+        return frozenset([*self._of(socket.AF_INET), *self._of(socket.AF_INET6)])
 
-    def all(self) -> Iterator[Listener]:
-        """Yield the listening sockets; raises OSError."""
-        yield from self._of(socket.AF_INET)
-        yield from self._of(socket.AF_INET6)
-
-    def belongs_to(self, port: int, uids: Iterable[int]) -> bool:
-        """Tell whether somebody listens on a port, and nobody but these users; raises OSError.
-
-        A port above 1023 can be taken by any local user before its service binds it; what answers
-        there is then not the service.
-        """
-        found = {listener.uid for listener in self.all() if listener.port == port}
-        return bool(found) and found <= set(uids)
-
-    def _of(self, family: int) -> Iterator[Listener]:
+    def _of(self, family: int) -> Iterator[int]:
         self._socket.send(_question(family))
         while True:
             for kind, body in _messages(self._socket.recv(65536)):
@@ -67,9 +42,7 @@ class Listeners:
                     raise OSError(-struct.unpack_from("=i", body)[0], "sock_diag")
                 if kind != SOCK_DIAG_BY_FAMILY:
                     return
-                (port,) = struct.unpack_from("!H", body, SOURCE_PORT)
-                (uid,) = struct.unpack_from("=I", body, UID)
-                yield Listener(port, uid)
+                yield struct.unpack_from("!H", body, 4)[0]
 
 
 def _question(family: int) -> bytes:
