@@ -16,8 +16,7 @@ from shoestring.agent.site_words import (
     TakeWord,
     TokenWord,
 )
-from shoestring.core.errors import EngineError, UsageError
-from shoestring.site.hands import PEER
+from shoestring.core.errors import UsageError
 from shoestring.site.pair import Here
 from shoestring.site.takeover import carry_accounts
 
@@ -96,7 +95,5 @@ class SiteSteps:
 
     def _keep_line(self, body: Mapping[str, object]) -> Answer:
         word = parsed(LineWord, body)
-        if not self._here.repository.has(word.commit):
-            raise EngineError("the objects of that line have not come over")
-        self._here.repository.pin(f"{PEER}/{word.branch}", word.commit)
+        self._here.keep_line(word.branch, word.commit)
         return {"kept": word.commit}

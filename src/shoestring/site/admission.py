@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from shoestring.config.slices import Site
 from shoestring.core.errors import EngineError
@@ -55,10 +56,7 @@ class Admission:
         self, ready: Prepared, incoming: Incoming | None, heads: Mapping[str, str], source: str
     ) -> None:
         """Look at what has come, and only then take its objects into the repository."""
-        objects = incoming.objects if incoming is not None else None
-        view = self._repository.with_objects_of(objects) if objects else self._repository
-        if not view.has(ready.new):
-            raise EngineError(f"the objects of {ready.new[:8]} have not come over")
+        objects, view = self._come_over(ready.new, incoming)
         if ready.old == NOBODY:
             check_room(ready.branch, heads, self._site.branches_max)
         elif not view.is_ancestor(ready.old, ready.new):
@@ -71,6 +69,21 @@ class Admission:
             self._examiner.branch(ready.new, objects)
         if incoming is not None:
             incoming.admit()
+
+    def keep(self, commit: str, incoming: Incoming | None) -> None:
+        """Look at the other node's line, which is only kept, and take its objects in."""
+        objects, _ = self._come_over(commit, incoming)
+        self._examiner.branch(commit, objects)
+        if incoming is not None:
+            incoming.admit()
+
+    def _come_over(self, commit: str, incoming: Incoming | None) -> tuple[Path | None, Repository]:
+        """Return the quarantine that a commit is in, and what sees it; raises EngineError."""
+        objects = incoming.objects if incoming is not None else None
+        view = self._repository.with_objects_of(objects) if objects else self._repository
+        if not view.has(commit):
+            raise EngineError(f"the objects of {commit[:8]} have not come over")
+        return objects, view
 
     def _check_entry(self, log: LiveLog, ready: Prepared, source: str) -> None:
         if ready.old not in (NOBODY, self._live.head):

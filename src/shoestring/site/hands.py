@@ -115,6 +115,15 @@ class Hands(Leased):
             if last:
                 desk.incoming.finish()
 
+    def keep_line(self, branch: str, commit: str) -> None:
+        """Keep the other node's line of a branch beside this one's, under the lease it holds here.
+
+        Raises EngineError.
+        """
+        with self._holding(self._lease.token) as desk:
+            self._admission.keep(commit, desk.incoming)
+            self.repository.pin(f"{PEER}/{branch}", commit)
+
     # --- prepare and commit
 
     def prepare(
