@@ -23,10 +23,10 @@ def heads(host: Host) -> dict[str, str]:
     return {line.split("refs/heads/")[1]: line.split()[0] for line in said.splitlines()}
 
 
-def git(host: Host, *words: str) -> str:
-    """Run git on a node's repository, as its owner."""
+def git(host: Host, *words: str, check: bool = True) -> str:
+    """Run git on a node's repository, as its owner; check: raise unless it ends well."""
     argv = ["setpriv", "--reuid=shoestring", "--regid=shoestring", "--clear-groups", "--", "git"]
-    return host.run([*argv, "--git-dir", REPOSITORY, *words], check=False).out.strip()
+    return host.run([*argv, "--git-dir", REPOSITORY, *words], check=check).out.strip()
 
 
 def site(host: Host) -> Mapping[str, Mapping[str, object]]:
