@@ -17,9 +17,9 @@ def quiet(_line: str) -> None:
     """Tell nobody."""
 
 
-def removed_afterwards(name: str) -> Iterator[Lab]:
+def removed_afterwards(name: str, kind: type[Lab] = Lab) -> Iterator[Lab]:
     assert os.geteuid() == 0, "the lab's tests need root"
-    lab = Lab(name)
+    lab = kind(name)
     try:
         yield lab
     finally:

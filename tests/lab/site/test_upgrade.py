@@ -12,7 +12,7 @@ import pytest
 
 from shoestring.lab.developer import Developer
 from shoestring.lab.hosts import Host, wait_until
-from shoestring.lab.labs import DATABASE_TOML, SITE_TOML, Lab
+from shoestring.lab.labs import SITE_TOML, Lab
 from shoestring.lab.place import LIVE
 from shoestring.lab.site_trials import Row, visiting
 from tests.lab.conftest import quiet, removed_afterwards
@@ -32,6 +32,14 @@ LOGIN = (
     "<?php mysqli_report(MYSQLI_REPORT_OFF); $me = posix_getpwuid(posix_geteuid())['name']; "
     "if (!@mysqli_connect('localhost', $me, '', 'app')) { http_response_code(500); } echo 'ok';"
 )
+
+
+class LabBefore(Lab):
+    """Two hosts of the release before, whose join takes the invitation as an argument."""
+
+    @staticmethod
+    def _join(host: Host, line: str) -> None:
+        host.run(["shoestring", "join", line])
 
 
 @pytest.fixture(scope="module")
@@ -58,8 +66,8 @@ def old_package(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def lab(old_package: Path) -> Iterator[Lab]:
-    for lab in removed_afterwards("old"):
-        lab.up(old_package, quiet, DATABASE_TOML + SITE_TOML + 'shared = ["uploads"]\n')
+    for lab in removed_afterwards("old", LabBefore):
+        lab.up(old_package, quiet, "\n[database]\n" + SITE_TOML + 'shared = ["uploads"]\n')
         anna = Developer(lab, "anna", "promote")
         clone = anna.clone()
         pages = {"who": WHO, "count": COUNT, "write": WRITE, "login": LOGIN}
