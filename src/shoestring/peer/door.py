@@ -44,7 +44,8 @@ class _Guest:
 
     def end(self) -> None:
         if self.transport is not None:
-            self.transport.abort()
+            if not self.transport.is_closing():  # asyncio 3.11.2 fails on one that has ended
+                self.transport.abort()
         elif self.task is not None:
             self.task.cancel()
             self.socket.close()
