@@ -276,6 +276,7 @@ class DatabaseWorld(World):
             semi_sync=mine.semi_sync,
             semi_sync_on=mine.semi_sync and mine.semi_sync_on,
             semi_sync_clients=int(theirs.io and reachable),
+            semi_sync_waits=len(mine.waiting),
             replica=ReplicaSeen(
                 set_up=True,
                 host=str(self.config.nodes[other.name].address[0]),

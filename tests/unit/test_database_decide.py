@@ -342,10 +342,23 @@ def test_the_lease_goes_to_a_node_that_has_reported_that_it_knows_of_it(given: A
 def test_no_wait_ends_while_the_replica_that_is_heard_counts_as_in_sync():
     stopped = replace(FOLLOWER, io="Connecting", received="0-1-90", applied="0-1-90")
     waits = DatabaseMemory(unconfirmed=(NOW - 4, "0-1-100"))
-    assert Case(peer=replace(stopped, synced=True), memory=waits).actions() == []
-    assert Case(peer=stopped, memory=waits).actions() == ["KeepState"]
+    waiting = replace(WRITER, semi_sync_waits=3)
+    assert Case(seen=waiting, peer=replace(stopped, synced=True), memory=waits).actions() == []
+    assert Case(seen=waiting, peer=stopped, memory=waits).actions() == ["KeepState"]
     assert Case(peer=stopped).actions() == []
     assert Case(peer=replace(FOLLOWER, io="No", synced=True)).actions() == []
+
+
+def test_a_writer_whose_disk_is_full_does_not_go_on_alone():
+    """It sends nothing to the replica and answers nothing: to be alone would keep the right here.
+
+    An alone writer is not taken for one in sync as long as it would go on alone at once.
+    """
+    behind = replace(FOLLOWER, received="0-1-90", applied="0-1-90")
+    waits = DatabaseMemory(unconfirmed=(NOW - 4, "0-1-100"), sync_position="0-1-80")
+    assert Case(peer=behind, memory=waits).actions() == []
+    waiting, alone = replace(WRITER, semi_sync_waits=3), replace(STATE, alone=True)
+    assert Case(seen=waiting, state=alone, peer=behind, memory=waits).actions() == ["SemiSync"]
 
 
 @pytest.mark.parametrize(

@@ -63,7 +63,10 @@ class ReplicaSeen:
 
 @dataclass(frozen=True, slots=True)
 class DatabaseSeen:
-    """MariaDB as one look finds it; nothing but `process`, `starting`, `detail` if not alive."""
+    """MariaDB as one look finds it; nothing but `process`, `starting`, `detail` if not alive.
+
+    semi_sync_waits: how many commits wait for the replica now.
+    """
 
     alive: bool
     detail: str = ""
@@ -76,6 +79,7 @@ class DatabaseSeen:
     semi_sync: bool = False
     semi_sync_on: bool = False
     semi_sync_clients: int = 0
+    semi_sync_waits: int = 0
     connections: int = 0
     connections_max: int = 0
     replica: ReplicaSeen = field(default_factory=ReplicaSeen)

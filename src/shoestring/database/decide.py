@@ -284,15 +284,16 @@ def _open_writer(look: Look, seen: DatabaseSeen, peer: DatabaseReport | None) ->
     """Keep commits waiting for the other node while it follows, and no longer."""
     state = look.state
     attached = peer is not None and _is_attached(look, seen, peer)
+    lost = _lost(look, seen)
     if not state.opened:
         yield KeepState(replace(state, opened=True), "it writes")
     elif attached and not seen.semi_sync:
         yield SemiSync(on=True, reason=f"{look.other} follows")
-    elif attached and peer is not None and state.alone and _is_in_sync(look, seen, peer):
+    elif attached and peer and state.alone and not lost and _is_in_sync(look, seen, peer):
         yield KeepState(replace(state, alone=False), f"{look.other} has everything")
     elif _must_claim(look):
         yield ClaimAlone(state.epoch, f"{look.other} is silent")
-    elif (lost := _lost(look, seen)) and not state.alone:
+    elif lost and not state.alone:
         yield KeepState(replace(state, alone=True), lost)
     elif lost and seen.semi_sync:
         yield SemiSync(on=False, reason=lost)

@@ -33,7 +33,7 @@ SELECT @@global.read_only AS read_only, @@global.gtid_binlog_pos AS position,
 """
 _STATUS = """
 SHOW GLOBAL STATUS WHERE Variable_name IN ('Rpl_semi_sync_master_status',
-  'Rpl_semi_sync_master_clients', 'Threads_connected')
+  'Rpl_semi_sync_master_clients', 'Rpl_semi_sync_master_wait_sessions', 'Threads_connected')
 """
 
 
@@ -160,6 +160,7 @@ def look(sql: Mariadb) -> DatabaseSeen:
         semi_sync=bool(int(now["semi_sync"])),
         semi_sync_on=status.get("Rpl_semi_sync_master_status") == "ON",
         semi_sync_clients=int(status.get("Rpl_semi_sync_master_clients", 0)),
+        semi_sync_waits=int(status.get("Rpl_semi_sync_master_wait_sessions", 0)),
         connections=int(status.get("Threads_connected", 0)),
         connections_max=int(now["connections_max"]),
         replica=_replica(sql.rows("SHOW ALL SLAVES STATUS")),

@@ -51,9 +51,13 @@ def tracked(config: Config, memory: Memory, snapshot: Snapshot) -> DatabaseMemor
 
 
 def _unconfirmed(look: Look, old: DatabaseMemory) -> tuple[float, str] | None:
-    """Return since when, and up to where, the replica that is heard has not received."""
+    """Return since when, and up to where, the replica that is heard has not received.
+
+    Only while commits wait for it: a writer whose disk is full sends nothing either, and would
+    answer nothing without it.
+    """
     seen, peer = look.seen, look.peer
-    if not look.mine or seen is None or peer is None or not seen.semi_sync:
+    if not look.mine or seen is None or peer is None or not seen.semi_sync_waits:
         return None
     waits = old.unconfirmed or (look.snapshot.now, seen.position)
     return None if covers(f"{peer.received},{peer.applied}", waits[1]) else waits
