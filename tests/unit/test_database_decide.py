@@ -144,6 +144,7 @@ SYNCED = DatabaseMemory(synced_at=NOW - 2)
 SILENCE = Silence(gateway=True)
 THEIRS = replace(STATE, writer="beta")
 FULL = DatabaseHealth(probe="waiting for space")
+NO_SPACE = DatabaseHealth(probe="waiting for space", disk_free_percent=0.0)
 
 
 def test_an_agent_that_starts_again_does_not_say_that_its_writer_has_stopped():
@@ -204,6 +205,10 @@ def test_a_healthy_pair_does_nothing_on_either_side():
         (Case(held=False, peer=replace(FOLLOWER, mode="both")), []),
         (Case(held=False, health=FULL, memory=DatabaseMemory(tried={"Release": NOW - 3})),
          ["Fence"]),
+        # a full disk sends nothing: the replica lacks what nobody was answered, and nothing else
+        (Case(held=False, health=FULL, peer=replace(FOLLOWER, fit=False)), ["Fence"]),
+        (Case(held=False, health=NO_SPACE), ["Fence"]),
+        (Case(held=False, health=FULL, peer=replace(FOLLOWER, fit=False), state=ALONE), []),
         # somebody else has the right
         (Case(peer=replace(LEADER, state=replace(THEIRS, epoch=4))), ["Fence"]),
         (Case(peer=replace(LEADER, state=replace(THEIRS, epoch=4)), state=ALONE), ["CloseWrites"]),

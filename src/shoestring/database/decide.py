@@ -48,6 +48,7 @@ AGAIN_SECONDS = 5.0
 HOME_SECONDS = 25.0
 WAITED_SECONDS = 3.5
 ATTACHED_BEHIND_MAX = 2000
+FULL_PERCENT = 0.1
 FATAL_IO = (1236, 1593)
 
 
@@ -204,7 +205,7 @@ def _writer(look: Look) -> Iterator[Action]:
     elif look.replaced_in > look.state.epoch and not look.state.alone:
         fenced = replace(look.state, fenced=True)
         yield Fence(fenced, f"{look.other} has taken over: it says so by way of the gateway")
-    elif peer is not None and _is_stuck(look, peer):
+    elif peer is not None and _is_stuck(look, seen, peer):
         yield Fence(_given(look), f"rows cannot be written here, and {look.other} has everything")
     elif peer is not None and _may_release(look, seen, peer):
         yield Release(_given(look), look.settings.move_wait_seconds, "the address goes")
@@ -218,12 +219,32 @@ def _may_release(look: Look, seen: DatabaseSeen, peer: DatabaseReport) -> bool:
     return goes and same and peer.fit and _is_attached(look, seen, peer)
 
 
-def _is_stuck(look: Look, peer: DatabaseReport) -> bool:
-    """Tell whether this writer can neither write nor stop in order: a full disk holds its lock."""
+def _is_stuck(look: Look, seen: DatabaseSeen, peer: DatabaseReport) -> bool:
+    """Tell whether this writer can neither write nor stop in order: a full disk holds its lock.
+
+    To stop in order was tried, or cannot be: nothing more fits on the disk, or the other node goes
+    by it that it lacks something, which it can never get.
+    """
     health = fresh_health(look)
-    tried = "Release" in look.memory.tried and not look.held and look.peer_holds
-    stuck = health is not None and bool(health.probe) and tried and not look.state.alone
-    return stuck and peer.fit and _goes_by(look, peer)
+    if health is None or not health.probe or look.held or not look.peer_holds:
+        return False
+    tried = "Release" in look.memory.tried or not peer.fit
+    return (
+        (tried or health.disk_free_percent < FULL_PERCENT)
+        and not look.state.alone
+        and _has_acknowledged(look, seen, peer)
+    )
+
+
+def _has_acknowledged(look: Look, seen: DatabaseSeen, peer: DatabaseReport) -> bool:
+    """Tell whether the other node has all that was acknowledged, whatever it can know itself.
+
+    A writer whose disk is full reports a position that it cannot send: the replica then goes by it
+    that it lacks something, which nobody was answered.
+    """
+    waits = seen.semi_sync_on and seen.semi_sync_clients > 0 and not look.state.alone
+    runs = peer.alive is True and peer.io == peer.sql == "Yes" and not peer.ghosts and not peer.busy
+    return _goes_by(look, peer) and (peer.fit or (waits and runs))
 
 
 def _given(look: Look) -> DatabaseState:
