@@ -97,8 +97,11 @@ def folder_findings(top: Path, site: Site, commit: str = "") -> list[Finding]:
 @contextmanager
 def archive(top: Path, commit: str) -> Iterator[IO[bytes]]:
     """Have git write a commit as a tar stream, which ends early where there is none."""
-    argv = ["git", "-C", str(top), "archive", "--format=tar", commit]
-    with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+    # A node's own repository has settings of root's, which git takes only where it is named.
+    bare = (top / "HEAD").is_file() and (top / "objects").is_dir()
+    where = [f"--git-dir={top}"] if bare else ["-C", str(top)]
+    argv = ["git", *where, "archive", "--format=tar", commit]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         try:
             yield process.stdout
