@@ -36,10 +36,15 @@ def test_behind_counts_by_domain():
 
 
 def test_a_link_starts_at_what_both_have():
-    assert lower("0-1-100", "0-1-90") == "0-1-90"
-    assert lower("0-2-80", "0-1-70,0-2-90") == "0-2-80"
-    assert lower("1-1-61,2-2-4", "1-1-55,2-2-9") == "1-1-55,2-2-4"
-    assert lower("0-1-5,1-1-3", "0-1-5") == "0-1-5"
+    assert lower("0-1-100", "0-1-90", 1) == "0-1-90"
+    assert lower("0-2-80", "0-1-70,0-2-90", 2) == "0-2-80"
+    assert lower("1-1-61,2-2-4", "1-1-55,2-2-9", 1) == "1-1-55,2-2-4"
+    assert lower("0-1-5,1-1-3", "0-1-5", 1) == "0-1-5"
+
+
+def test_what_came_from_the_other_node_is_not_fetched_again_for_an_old_report():
+    assert lower("0-1-5", "0-1-4", 2) == "0-1-5"
+    assert lower("1-1-9,2-2-4", "1-1-8,2-2-3", 2) == "1-1-9,2-2-3"
 
 
 def test_a_tail_after_a_crash():

@@ -20,9 +20,10 @@ def follow(sql: Mariadb, theirs: str) -> None:
     """
     began = time.monotonic()
     _stop(sql)
-    position = str(sql.value("SELECT @@global.gtid_binlog_pos") or "")
+    row = sql.row("SELECT @@global.gtid_binlog_pos AS position, @@global.server_id AS own")
+    position = str(row["position"] or "")
     if position:
-        _set_position(sql, lower(position, theirs))
+        _set_position(sql, lower(position, theirs, int(row["own"])))
     sql.do("SET GLOBAL rpl_semi_sync_slave_enabled = 1")
     sql.do("START SLAVE")
     while time.monotonic() - began < WORD_SECONDS:

@@ -92,14 +92,21 @@ def own_writes(mine: str, theirs: str, server: int) -> int:
     return sum(max(0, n - there.get(key, 0)) for key, n in here.items() if key[1] == server)
 
 
-def lower(mine: str, theirs: str) -> str:
-    """Return the position, in each domain, that both nodes have reached.
+def lower(mine: str, theirs: str, own: int) -> str:
+    """Return the position, in each domain, at which a link to the other node can be started.
 
-    From there on a link can be started either way: the other node has it in its binlog, and what
-    comes after it is new here, or this node's own and skipped.
+    own: this node's server id. Of its own transactions the other node may lack the newest: they are
+    skipped when they come back. What came from the other node is never fetched again, even if its
+    report, which may be older, does not name it yet: the applier would stop (1950).
     """
     here, there = _last(mine), _last(theirs)
-    found = [min(here[d], there[d]) for d in sorted(here.keys() & there.keys())]
+    found = []
+    for domain in sorted(here):
+        last = here[domain]
+        if last[1] != own:
+            found.append(last)
+        elif domain in there:
+            found.append(min(last, there[domain]))
     return ",".join(f"{domain}-{server}-{n}" for n, server, domain in found)
 
 
