@@ -9,8 +9,9 @@ from __future__ import annotations
 import secrets
 
 from shoestring.config.model import Config
+from shoestring.database.follow import BROKEN_FILES_ERRNOS
 from shoestring.database.render import REPLICATION_USER, TLS
-from shoestring.system.mariadb import Mariadb
+from shoestring.system.mariadb import Mariadb, SqlError
 
 PASSWORD_BYTES = 24
 
@@ -44,6 +45,17 @@ def point(sql: Mariadb, config: Config, node: str, password: str) -> None:
 
     Only where nothing that was received is unapplied: it deletes the relay log.
     """
+    try:
+        _point(sql, config, node, password)
+    except SqlError as error:
+        if error.errno not in BROKEN_FILES_ERRNOS:
+            raise
+        # A kill has torn the files that say where it pointed; they hold nothing else.
+        sql.do("RESET SLAVE ALL")
+        _point(sql, config, node, password)
+
+
+def _point(sql: Mariadb, config: Config, node: str, password: str) -> None:
     assert config.database is not None
     sql.do("STOP SLAVE")
     sql.do(

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from shoestring.core.errors import CommandError, LabError
+from shoestring.core.errors import CommandError
 from shoestring.lab.hosts import Host, wait_until
 from shoestring.lab.labs import FILTER_TABLE, Lab
 from shoestring.lab.place import NAMES
@@ -16,6 +16,7 @@ from shoestring.system.run import run
 BUSY_PROCESSES = 8
 BUSY_SECONDS_MAX = 180
 PAUSE_SECONDS = 12.0
+START_SECONDS = 120.0
 UNITS = ("apache2", "mariadb", "keepalived", "shoestring-agent", "shoestring-site")
 
 
@@ -173,7 +174,11 @@ def heal_host(host: Host) -> None:
     host.run(["systemctl", "reset-failed"], check=False)
     has_agent = host.run(["test", "-e", "/etc/shoestring/pair.toml"], check=False).code == 0
     units = [unit for unit in (UNITS if has_agent else UNITS[:3]) if _starts_at_boot(host, unit)]
-    try:
-        host.run(["systemctl", "start", *units], timeout_seconds=90)
-    except CommandError as error:
-        raise LabError(f"{host.node} could not be healed: {error.message}") from error
+    host.run(["systemctl", "start", "--no-block", *units])
+    # Not the first start alone: a MariaDB that was killed on a full disk needs a second one.
+    wait_until(lambda: _are_active(host, units), START_SECONDS, f"{host.node} is healed")
+
+
+def _are_active(host: Host, units: Sequence[str]) -> bool:
+    said = host.run(["systemctl", "is-active", *units], check=False).out.split()
+    return said == ["active"] * len(units)

@@ -377,13 +377,29 @@ def test_what_was_received_and_not_applied_survives_the_death_of_both(
     assert is_identical(pair)
 
 
-@pytest.mark.parametrize("torn", ["master.info", "relay-log.info", "mariadb-relay.index"])
+@pytest.mark.parametrize("torn", ["relay-log.info", "mariadb-relay.index"])
 def test_replication_files_that_a_kill_has_torn_are_made_again(
     pair: Lab, alpha: Host, beta: Host, torn: str
 ):
     """A server that is killed while it writes them leaves them empty; nobody needs to act."""
-    beta.run(["systemctl", "stop", "mariadb"], timeout_seconds=60)
-    beta.run(["truncate", "--size=0", f"/var/lib/mysql/{torn}"])
-    beta.run(["systemctl", "start", "mariadb"], timeout_seconds=60)
+    empties(beta, torn)
     settle(pair)
     assert is_identical(pair)
+
+
+def test_a_torn_master_info_is_told_and_database_link_mends_it(
+    pair: Lab, alpha: Host, beta: Host, shoestring
+):
+    """It holds the password of the replication account, which this node has nowhere else."""
+    empties(beta, "master.info")
+    wait_for(beta, "DB-721")
+    shoestring(beta, "database", "link")
+    settle(pair)
+    assert is_identical(pair)
+
+
+def empties(host: Host, name: str) -> None:
+    """Leave one of MariaDB's files as a kill in the middle of writing it does."""
+    host.run(["systemctl", "stop", "mariadb"], timeout_seconds=60)
+    host.run(["truncate", "--size=0", f"/var/lib/mysql/{name}"])
+    host.run(["systemctl", "start", "mariadb"], timeout_seconds=60)
