@@ -18,8 +18,20 @@ def follow(sql: Mariadb, theirs: str) -> None:
     Only for a node whose threads are both stopped and whose received transactions are applied:
     the first thread that starts deletes the relay log.
     """
+    try:
+        _start(sql, theirs)
+    except SqlError as error:
+        if error.errno not in BROKEN_FILES_ERRNOS:
+            raise
+        # A server that is killed while it writes them leaves files of replication which it cannot
+        # read. They hold nothing that is needed: what was received is fetched again by GTID.
+        sql.do("RESET SLAVE")
+        _start(sql, theirs)
+
+
+def _start(sql: Mariadb, theirs: str) -> None:
     began = time.monotonic()
-    _stop(sql)
+    sql.do("STOP SLAVE")
     row = sql.row("SELECT @@global.gtid_binlog_pos AS position, @@global.server_id AS own")
     position = str(row["position"] or "")
     if position:
@@ -31,20 +43,6 @@ def follow(sql: Mariadb, theirs: str) -> None:
         if row.get("Slave_IO_Running") != "Preparing":
             return
         time.sleep(0.02)
-
-
-def _stop(sql: Mariadb) -> None:
-    """Stop both threads; where the files of replication are broken, make them again.
-
-    A server that is killed while it writes master.info or its relay log cannot read them any more.
-    They hold nothing that is needed: received transactions are fetched again by GTID.
-    """
-    try:
-        sql.do("STOP SLAVE")
-    except SqlError as error:
-        if error.errno not in BROKEN_FILES_ERRNOS:
-            raise
-        sql.do("RESET SLAVE")
 
 
 def _set_position(sql: Mariadb, position: str) -> None:
