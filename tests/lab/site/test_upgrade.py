@@ -25,7 +25,7 @@ BEFORE = "db4fd5b"  # the last commit whose Apache begins as root
 WHO = "<?php echo posix_getpwuid(posix_geteuid())['name'];"
 COUNT = "<?php session_start(); $_SESSION['n'] = ($_SESSION['n'] ?? 0) + 1; echo $_SESSION['n'];"
 WRITE = (
-    "<?php $n = __DIR__ . '/uploads/' . basename($_GET['n']); "
+    "<?php $n = __DIR__ . '/uploads/' . uniqid('visit', true); "
     "if (file_put_contents($n, 'x', FILE_APPEND) === false) { http_response_code(500); } echo 'ok';"
 )
 LOGIN = (
@@ -121,7 +121,7 @@ def test_an_upgrade_changes_nothing_and_apply_changes_users_unnoticed(
     with (
         visiting(lab, "/page.php", 70) as pages,
         visiting(lab, "/id", 70) as files,
-        visiting(lab, "/write.php?n=visits", 60) as writers,
+        visiting(lab, "/write.php", 60) as writers,
     ):
         for host in (alpha, beta):
             upgrade(host, built_package)
