@@ -366,6 +366,18 @@ def test_a_writer_whose_disk_is_full_does_not_go_on_alone():
     assert Case(seen=waiting, state=alone, peer=behind, memory=waits).actions() == ["SemiSync"]
 
 
+def test_a_writer_that_stood_still_goes_on_alone_only_if_its_claim_is_answered():
+    """The other node may have taken over meanwhile, and have lost its agent since."""
+    tick = {"ticked_at": NOW - 0.1}
+    stood = DatabaseMemory(heard=Heard(**tick, paused_from=NOW - 6, paused_at=NOW - 4))
+    later = DatabaseMemory(heard=Heard(**tick, paused_from=NOW - 6, paused_at=NOW - 3))
+    mute = (ClaimSeen(gateway=True), NOW)
+    heard = (ClaimSeen(True, STATE.epoch, gateway=True), NOW)
+    assert Case(silent=5.0, memory=stood, claim=mute).actions() == ["ClaimAlone"]
+    assert Case(silent=5.0, memory=stood, claim=heard).actions() == ["KeepState"]
+    assert Case(silent=20.0, memory=later, claim=mute).actions() == ["KeepState"]
+
+
 @pytest.mark.parametrize(
     ("link", "since"), [({"io": "No"}, NOW), ({"sql": "No"}, NOW), ({"io": "Connecting"}, NOW - 3)]
 )

@@ -142,13 +142,15 @@ class DatabaseReport:
 class Heard:
     """What is remembered of hearing between two ticks.
 
-    ticked_at: when this node decided last. paused_at: when it found that it had stood still.
+    ticked_at: when this node decided last. paused_at: when it found that it had stood still;
+    paused_from: when it had decided last before that.
     deaf_since: the first of the newest questions that the gateway did not answer either.
     missed_at: when a claim of the other node's may have gone past this node, in this silence.
     """
 
     ticked_at: float | None = None
     paused_at: float | None = None
+    paused_from: float | None = None
     deaf_since: float | None = None
     missed_at: float | None = None
 

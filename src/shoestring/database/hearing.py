@@ -17,6 +17,7 @@ from shoestring.core.snapshot import ClaimSeen, Silence, Snapshot
 DEAF_SECONDS = 0.4
 CLAIMED_EARLIEST_SECONDS = 1.0
 PAUSE_SECONDS = 2.0
+HEARD_SECONDS = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +58,14 @@ class Hearing:
 
     @property
     def stood_still(self) -> bool:
-        """Tell whether this node has stood still and has not heard the other one since."""
-        return self.heard.paused_at is not None and self.heard.paused_at > self.report_at
+        """Tell whether this node stood still while it heard the other one, and not since.
+
+        A node that was silent long before cannot have taken over from this one meanwhile.
+        """
+        since, until = self.heard.paused_from, self.heard.paused_at
+        if since is None or until is None or self.report_at <= 0.0:
+            return False
+        return until > self.report_at > since - HEARD_SECONDS
 
 
 def hearing(snapshot: Snapshot, heard: Heard) -> Hearing:
@@ -91,6 +98,7 @@ def followed(old: Heard, snapshot: Snapshot) -> Heard:
     now, report_at = snapshot.now, snapshot.peer.at
     stood_still = old.ticked_at is not None and now - old.ticked_at > PAUSE_SECONDS
     paused_at = now if stood_still else old.paused_at
+    paused_from = old.ticked_at if stood_still else old.paused_from
     question = hearing(snapshot, old).question
     deaf_since = old.deaf_since
     if question is None or question.value.gateway:
@@ -100,7 +108,7 @@ def followed(old: Heard, snapshot: Snapshot) -> Heard:
     missed_at = old.missed_at
     if stood_still or (question is not None and _is_deaf(question.at, deaf_since, report_at)):
         missed_at = now
-    return Heard(now, paused_at, deaf_since, missed_at)
+    return Heard(now, paused_at, paused_from, deaf_since, missed_at)
 
 
 def _is_deaf(asked_at: float, deaf_since: float | None, report_at: float) -> bool:

@@ -20,11 +20,11 @@ def notify(state: str) -> None:
     if not target:
         return
     address = "\0" + target[1:] if target.startswith("@") else target
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock:
-        # A systemd that executes itself again (an upgrade of it) is not there for a moment.
-        with contextlib.suppress(ConnectionRefusedError, FileNotFoundError):
-            sock.connect(address)
-            sock.send(state.encode())
+    # A systemd that executes itself again (an upgrade of it) is not there for a moment.
+    away = contextlib.suppress(ConnectionRefusedError, FileNotFoundError)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock, away:
+        sock.connect(address)
+        sock.send(state.encode())
 
 
 @dataclass(frozen=True, slots=True)
