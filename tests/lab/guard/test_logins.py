@@ -59,7 +59,7 @@ def logged_in(pair: Lab, host: Host, address: str, folder: Path) -> Iterator[Non
 
 
 def test_an_idle_connection_to_sshd_spares_nobody(pair: Lab, alpha: Host, beta: Host):
-    with attacker(pair, "198.51.100.231") as one, idle(pair, one.address):
+    with attacker(pair, "198.51.100.243") as one, idle(pair, one.address):
         time.sleep(ALLOWED_SECONDS)
         assert one.address not in guard(alpha, "allow")
         one.attack()
@@ -69,7 +69,7 @@ def test_an_idle_connection_to_sshd_spares_nobody(pair: Lab, alpha: Host, beta: 
 def test_a_login_spares_its_address_and_lifts_its_block(
     pair: Lab, alpha: Host, beta: Host, tmp_path: Path
 ):
-    with attacker(pair, "198.51.100.232") as one:
+    with attacker(pair, "198.51.100.244") as one:
         one.attack()
         blocked_on_both(one, alpha, beta)
         with logged_in(pair, alpha, one.address, tmp_path):
