@@ -32,10 +32,15 @@ from shoestring.core.event import Event
 from shoestring.core.snapshot import PromoteRequest, RejoinRequest, Snapshot
 from shoestring.database import both
 from shoestring.database.fitness import fitness, fresh_health, unfit
-from shoestring.database.gtid import behind, covers, own_writes
 from shoestring.database.look import Look
-from shoestring.database.render import server_id
 from shoestring.database.report import rejoin_refusal, role, silent_refusal
+from shoestring.database.standing import (
+    goes_by,
+    has_acknowledged,
+    is_attached,
+    is_in_sync,
+    ring_is_open,
+)
 from shoestring.database.sync import tracked
 
 SILENT_SECONDS = 2.0
@@ -47,7 +52,6 @@ ASK_AGAIN_SECONDS = 0.5
 AGAIN_SECONDS = 5.0
 HOME_SECONDS = 25.0
 WAITED_SECONDS = 3.5
-ATTACHED_BEHIND_MAX = 2000
 FULL_PERCENT = 0.1
 FATAL_IO = (1236, 1593)
 
@@ -216,7 +220,7 @@ def _writer(look: Look) -> Iterator[Action]:
 def _may_release(look: Look, seen: DatabaseSeen, peer: DatabaseReport) -> bool:
     goes = look.handing or (not look.held and look.peer_keeps)
     same = peer.mode == look.settings.writer
-    return goes and same and peer.fit and _is_attached(look, seen, peer)
+    return goes and same and peer.fit and is_attached(look, seen, peer)
 
 
 def _is_stuck(look: Look, seen: DatabaseSeen, peer: DatabaseReport) -> bool:
@@ -232,19 +236,8 @@ def _is_stuck(look: Look, seen: DatabaseSeen, peer: DatabaseReport) -> bool:
     return (
         (tried or health.disk_free_percent < FULL_PERCENT)
         and not look.state.alone
-        and _has_acknowledged(look, seen, peer)
+        and has_acknowledged(look, seen, peer)
     )
-
-
-def _has_acknowledged(look: Look, seen: DatabaseSeen, peer: DatabaseReport) -> bool:
-    """Tell whether the other node has all that was acknowledged, whatever it can know itself.
-
-    A writer whose disk is full reports a position that it cannot send: the replica then goes by it
-    that it lacks something, which nobody was answered.
-    """
-    waits = seen.semi_sync_on and seen.semi_sync_clients > 0 and not look.state.alone
-    runs = peer.alive is True and peer.io == peer.sql == "Yes" and not peer.ghosts and not peer.busy
-    return _goes_by(look, peer) and (peer.fit or (waits and runs))
 
 
 def _given(look: Look) -> DatabaseState:
@@ -263,7 +256,7 @@ def _long_dead(look: Look) -> bool:
 
 def _writer_dead(look: Look, seen: DatabaseSeen, peer: DatabaseReport | None) -> Iterator[Action]:
     """Give the right away when MariaDB died in sync; kill one that hangs before that."""
-    if look.state.alone or peer is None or not peer.fit or not _goes_by(look, peer):
+    if look.state.alone or peer is None or not peer.fit or not goes_by(look, peer):
         return
     if not seen.process or seen.starting:
         yield KeepState(_given(look), f"MariaDB does not run on {look.node}")
@@ -276,7 +269,7 @@ def _writer_closed(look: Look, seen: DatabaseSeen, peer: DatabaseReport | None) 
     if state.declined == state.epoch:
         return
     keeps = state.opened and not look.held and look.peer_keeps
-    if peer is not None and keeps and peer.fit and _goes_by(look, peer):
+    if peer is not None and keeps and peer.fit and goes_by(look, peer):
         given = replace(_given(look), released=seen.position)
         yield KeepState(given, "the other node holds the address")
         return
@@ -304,13 +297,13 @@ def _is_isolated(look: Look) -> bool:
 def _open_writer(look: Look, seen: DatabaseSeen, peer: DatabaseReport | None) -> Iterator[Action]:
     """Keep commits waiting for the other node while it follows, and no longer."""
     state = look.state
-    attached = peer is not None and _is_attached(look, seen, peer)
+    attached = peer is not None and is_attached(look, seen, peer)
     lost = _lost(look, seen)
     if not state.opened:
         yield KeepState(replace(state, opened=True), "it writes")
     elif attached and not seen.semi_sync:
         yield SemiSync(on=True, reason=f"{look.other} follows")
-    elif attached and peer and state.alone and not lost and _is_in_sync(look, seen, peer):
+    elif attached and peer and state.alone and not lost and is_in_sync(look, seen, peer):
         yield KeepState(replace(state, alone=False), f"{look.other} has everything")
     elif _must_claim(look):
         yield ClaimAlone(state.epoch, f"{look.other} is silent")
@@ -318,7 +311,7 @@ def _open_writer(look: Look, seen: DatabaseSeen, peer: DatabaseReport | None) ->
         yield KeepState(replace(state, alone=True), lost)
     elif lost and seen.semi_sync:
         yield SemiSync(on=False, reason=lost)
-    elif attached and peer is not None and _ring_is_open(look, seen, peer):
+    elif attached and peer is not None and ring_is_open(look, seen, peer):
         yield Follow(peer.position, "the ring: an address that moves finds its link in place")
 
 
@@ -329,36 +322,6 @@ def _must_claim(look: Look) -> bool:
     that has taken over before answers with its higher epoch.
     """
     return not look.state.alone and look.silent_seconds > CLAIM_SECONDS and not look.has_claimed
-
-
-def _goes_by(look: Look, peer: DatabaseReport) -> bool:
-    """Tell whether the other node has reported that it knows of this lease.
-
-    A writer that was replaced while it stood still reports its old one for a moment: it looks fit
-    and attached, and may have transactions that nobody else has.
-    """
-    theirs, mine = peer.state, look.state
-    return (theirs.epoch, theirs.writer) == (mine.epoch, mine.writer)
-
-
-def _is_attached(look: Look, seen: DatabaseSeen, peer: DatabaseReport) -> bool:
-    same = peer.state.history == look.state.history != "" and _goes_by(look, peer)
-    close = behind(seen.position, f"{peer.received},{peer.applied}") <= ATTACHED_BEHIND_MAX
-    return same and peer.io == "Yes" and peer.sql == "Yes" and close and peer.alive is True
-
-
-def _is_in_sync(look: Look, seen: DatabaseSeen, peer: DatabaseReport) -> bool:
-    on = seen.semi_sync_on and seen.semi_sync_clients > 0
-    start = look.memory.sync_position
-    return on and start != "" and covers(f"{peer.received},{peer.applied}", start)
-
-
-def _ring_is_open(look: Look, seen: DatabaseSeen, peer: DatabaseReport) -> bool:
-    """Tell whether the link back must be made anew: the peer has nothing that this node lacks."""
-    broken = seen.replica.io == "No" or seen.replica.sql == "No"
-    number = server_id(look.config, look.other)
-    theirs = own_writes(peer.binlog_state, seen.binlog_state, number)
-    return broken and theirs == 0 and peer.behind <= ATTACHED_BEHIND_MAX
 
 
 def _lost(look: Look, seen: DatabaseSeen) -> str:
