@@ -8,6 +8,9 @@ import statistics
 from collections.abc import Iterator
 from pathlib import Path
 
+import click
+
+from shoestring.cli.main import main
 from shoestring.config.document import reference
 from shoestring.core.event import CATALOGUE
 from shoestring.lab.attack_parts import PARTS
@@ -74,3 +77,16 @@ def test_what_the_security_page_names_is_there():
         assert (ROOT / link).exists(), link
     parts = set(re.findall(r"--only ([a-z,]+)", text))
     assert {part for some in parts for part in some.split(",")} == set(PARTS)
+
+
+def test_the_man_page_names_every_verb():
+    said = (ROOT / "packaging/files/shoestring.1").read_text()
+    named = set(re.findall(r"[a-z]+", " ".join(re.findall(r"^\.B (.*)$", said, re.MULTILINE))))
+    context = click.Context(main)
+    for verb in main.list_commands(context):
+        found = main.get_command(context, verb)
+        assert found is not None
+        assert found.hidden or verb in named, verb
+        if verb in ("site", "database", "guard"):
+            assert isinstance(found, click.Group)
+            assert {n for n, each in found.commands.items() if not each.hidden} <= named, verb

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import click
 
 from shoestring.cli.client import ask, ask_peer, status
 from shoestring.cli.output import json_option, print_json
-from shoestring.core.errors import PeerError, ShoestringError
+from shoestring.core.errors import ShoestringError, SilentError
 
 SETTLE_SECONDS = 30.0
+SILENT_SECONDS = 10.0
 AGAIN_SECONDS = 0.2
 
 
@@ -28,12 +29,12 @@ def command(as_json: bool) -> None:
     document = status()
     here = str(document["node"])
     other = next(str(name) for name in document["nodes"] if name != here)
-    _step(here, _local("rekey-renew"), as_json=as_json)
-    _settle(_local("rekey-state"), lambda: _peer("rekey-state"), f"{other} goes by it")
-    _step(other, _peer("rekey-renew"), as_json=as_json)
-    own, theirs = _settle(_peer("rekey-state"), lambda: _local("rekey-state"), f"{here} goes by it")
+    mine = _step(here, _local("rekey-renew"), as_json=as_json)
+    _settle(mine, lambda: _peer("rekey-state"), f"{other} goes by it")
+    theirs = _step(other, _peer("rekey-renew"), as_json=as_json)
+    _settle(theirs, lambda: _local("rekey-state"), f"{here} goes by it")
     if as_json:
-        print_json({"done": True, "fingerprints": {other: own["own"], here: theirs["own"]}})
+        print_json({"done": True, "fingerprints": {here: mine, other: theirs}})
         return
     click.echo("both nodes have new identities; the old ones are believed no more")
 
@@ -43,26 +44,32 @@ def _local(verb: str) -> Mapping[str, Any]:
 
 
 def _peer(verb: str) -> Mapping[str, Any]:
-    return ask_peer(verb, {})
+    """Ask the other node; it is silent for a moment while the link is dialled with a new key."""
+    until = time.monotonic() + SILENT_SECONDS
+    while True:
+        try:
+            return ask_peer(verb, {})
+        except SilentError:
+            if time.monotonic() > until:
+                raise
+        time.sleep(AGAIN_SECONDS)
 
 
-def _step(node: str, answer: Mapping[str, Any], *, as_json: bool) -> None:
+def _step(node: str, answer: Mapping[str, Any], *, as_json: bool) -> str:
+    """Say which identity a node has now, and return its fingerprint."""
+    new = str(answer["fingerprint"])
     if not as_json:
-        click.echo(f"  {node}: new identity {str(answer['fingerprint'])[:16]}", err=True)
+        click.echo(f"  {node}: new identity {new[:16]}", err=True)
+    return new
 
 
-def _settle(
-    renewed: Mapping[str, Any], state_of_other: Any, what: str
-) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+def _settle(new: str, state_of_other: Callable[[], Mapping[str, Any]], what: str) -> None:
     """Wait until the other node has seen the new certificate and forgotten the old one."""
     until = time.monotonic() + SETTLE_SECONDS
     while time.monotonic() < until:
-        try:
-            found = state_of_other()
-        except PeerError:
-            found = {}
-        if found.get("peer") == renewed["own"] and not found.get("peer_next"):
-            return renewed, found
+        found = state_of_other()
+        if found.get("peer") == new and not found.get("peer_next"):
+            return
         time.sleep(AGAIN_SECONDS)
     raise ShoestringError(
         f"timed out after {SETTLE_SECONDS:g} s waiting until {what}",
