@@ -8,12 +8,13 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
+import aiohttp
 import pytest
 
 from shoestring.core.errors import PairingError, PeerError
 from shoestring.core.snapshot import NodeReport
 from shoestring.peer.identity import Identity, checked_certificate
-from shoestring.peer.link import PeerClient, PeerServer
+from shoestring.peer.link import LISTENERS_MAX, PATH, PeerClient, PeerServer
 from tests.unit.test_decide import PEER
 
 
@@ -81,6 +82,26 @@ def test_the_pair_talks(identities):
     assert heard[0] == PEER
     assert lost == []
     assert answer == {"verb": "plan", "a": 1}
+
+
+def test_connections_that_a_cut_has_left_open_do_not_shut_the_peer_out(identities):
+    """Nothing ends them on this side until TCP gives up; each of them was the only one once."""
+
+    async def seven() -> int:
+        server, port = PeerServer(identities["alpha"], echo, {}), free_port()
+        await server.start("127.0.0.1", port)
+        server.publish(PEER)
+        context, url = identities["beta"].client_context(), f"https://127.0.0.1:{port}{PATH}"
+        heard, kept = 0, []
+        async with aiohttp.ClientSession() as session:
+            for _ in range(LISTENERS_MAX + 3):
+                kept.append(await session.ws_connect(url, ssl=context))
+                async with asyncio.timeout(5):
+                    heard += (await kept[-1].receive()).type is aiohttp.WSMsgType.BINARY
+        await server.stop()
+        return heard
+
+    assert asyncio.run(seven()) == LISTENERS_MAX + 3
 
 
 def test_a_stranger_hears_nothing(identities):

@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import ipaddress
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 
 import aiohttp
 from aiohttp import web
@@ -55,6 +56,14 @@ Came = Callable[[str | None, bytes], None]
 Handler = Callable[[str, Mapping[str, object]], Awaitable[Mapping[str, object]]]
 
 
+@dataclass(frozen=True, slots=True)
+class _Listener:
+    """One connection of the peer's; ready: there is a report that it has not been sent."""
+
+    ready: asyncio.Event
+    transport: asyncio.Transport | None
+
+
 class PeerServer:
     """Tells the peer this node's reports, and does what the peer asks."""
 
@@ -73,7 +82,7 @@ class PeerServer:
         self._came = came
         self._context: PinnedContext | None = None
         self._handler = handler
-        self._listeners: dict[web.WebSocketResponse, asyncio.Event] = {}
+        self._listeners: dict[web.WebSocketResponse, _Listener] = {}
         self._report: bytes = b""
         self._door: Door | None = None
         self._asks: set[asyncio.Task[None]] = set()
@@ -110,19 +119,18 @@ class PeerServer:
     def publish(self, report: NodeReport) -> None:
         """Give every listener this report; one who is slow gets the newest alone."""
         self._report = encode(ReportMessage("report", within(report)))
-        for ready in self._listeners.values():
-            ready.set()
+        for listener in self._listeners.values():
+            listener.ready.set()
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
-        if len(self._listeners) >= LISTENERS_MAX:
-            raise web.HTTPServiceUnavailable
+        self._make_room()
         socket = web.WebSocketResponse(max_msg_size=MESSAGE_MAX, compress=False)
         socket.headers[HEADER] = OWN
         await socket.prepare(request)
         self._came(request.headers.get(HEADER), shown(request))
         ready = asyncio.Event()
         ready.set()
-        self._listeners[socket] = ready
+        self._listeners[socket] = _Listener(ready, request.transport)
         telling = asyncio.create_task(self._tell(socket, ready))
         try:
             async for message in socket:
@@ -133,8 +141,19 @@ class PeerServer:
             await socket.close()
         finally:
             telling.cancel()
-            del self._listeners[socket]
+            self._listeners.pop(socket, None)
         return socket
+
+    def _make_room(self) -> None:
+        """End the oldest connections, so that the newest always gets in: there is one peer.
+
+        After a cut a connection stays open here until TCP gives it up, for minutes; a few of them
+        would shut the peer out for as long.
+        """
+        while len(self._listeners) >= LISTENERS_MAX:
+            oldest = self._listeners.pop(next(iter(self._listeners)))
+            if oldest.transport is not None and not oldest.transport.is_closing():
+                oldest.transport.abort()
 
     async def _tell(self, socket: web.WebSocketResponse, ready: asyncio.Event) -> None:
         with contextlib.suppress(ConnectionError, TimeoutError):
