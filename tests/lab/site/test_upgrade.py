@@ -22,6 +22,7 @@ from tests.lab.site.words import WAIT, get, is_quiet, promote
 pytestmark = pytest.mark.lab
 ROOT = Path(__file__).parents[3]
 BEFORE = "db4fd5b"  # the last commit whose Apache begins as root
+OLD = "conf/20-old.conf"
 WHO = "<?php echo posix_getpwuid(posix_geteuid())['name'];"
 COUNT = "<?php session_start(); $_SESSION['n'] = ($_SESSION['n'] ?? 0) + 1; echo $_SESSION['n'];"
 WRITE = (
@@ -80,6 +81,8 @@ def lab(old_package: Path) -> Iterator[Lab]:
              "VIA unix_socket; GRANT ALL ON app.* TO 'www-data'@localhost"]
         )  # fmt: skip
         assert promote(holder).get("done")
+        anna.commit(clone, {OLD: "ServerTokens Full\n"}, "taken then, refused now")
+        assert anna.push(clone).ok
         wait_until(lab.is_well, WAIT, "the pair is well")
         yield lab
 
@@ -107,6 +110,12 @@ def codes(lab: Lab) -> set[str]:
     return silent | {problem["code"] for each in said for problem in each.get("problems", ())}
 
 
+def is_closed(host: Host) -> bool:
+    """Tell whether only those who serve may look into the site's folder."""
+    return "root shoestring-site" in host.run(["ls", "-ld", "/srv/shoestring"]).out
+
+
+LIVE_OWN = {"shoestring-live", "shoestring-live-php"}
 OWN = {f"shoestring-{e}{p}" for e in ("live", "staging") for p in ("", "-php")}
 
 
@@ -132,27 +141,31 @@ def test_an_upgrade_changes_nothing_and_apply_changes_users_unnoticed(
         plan = alpha.run(["shoestring", "plan"], timeout_seconds=150).out
         assert "shoestring-live-php, and take over" in plan
         assert "could not be checked" not in plan
+        assert "keeps serving as it is until a push mends it" in " ".join(plan.split())
+        assert f"{OLD}:1: ServerTokens" in plan
         assert "www-data@localhost logs in without a password" in plan
         clone = anna.folder / "from-alpha"
-        anna.commit(clone, {"public/id": "early"}, "too early")
+        anna.commit(clone, {"public/id": "early", OLD: None}, "too early")
         assert "www-data" in (said := anna.push(clone)).text and not said.ok
         alpha.run(["shoestring", "apply", "--yes"], timeout_seconds=300)
-        wait_until(lambda: all(users(h) == OWN for h in (alpha, beta)), 120, "no old process")
+        wait_until(lambda: all(users(h) >= LIVE_OWN for h in (alpha, beta)), 120, "live's users")
     assert not failed(pages) and not failed(files) and not failed(writers)
     assert len(pages) + len(files) + len(writers) > 2000
     if lab.holder() != "alpha":  # apply restarts MariaDB; sessions in files are of one node
         beta.run(["shoestring", "move", "live", "alpha"], timeout_seconds=60)
     assert anna.sh(count, anna.folder).text == "2", "nobody was logged out"
+    assert get(alpha, "/id", 8080).strip() == "first", "what is refused serves on"
+    assert anna.push(clone).ok, "and pushes go on"
+    wait_until(lambda: all(users(h) == OWN for h in (alpha, beta)), 120, "no old process")
     for host in (alpha, beta):
         assert get(host, "/who.php") == "shoestring-live-php"
         assert get(host, "/login.php") == "ok"
         assert "shoestring-httpd@" not in host.run(["ls", "/etc/systemd/system"]).out.replace(
             "shoestring-httpd@.service.d", ""
         )
-        assert "root shoestring-site" in host.run(["ls", "-ld", "/srv/shoestring"]).out
+        wait_until(lambda h=host: is_closed(h), WAIT, "releases are closed to others")
         assert "www-data" not in host.run(["ls", "-lR", "/srv/shoestring/shared"]).out
         assert host.run(["shoestring", "site", "drift"], check=False).code == 0
-    assert anna.push(clone).ok, "and pushes go on"
     wait_until(lambda: is_quiet(lab), WAIT, "both nodes have the same")
 
 
