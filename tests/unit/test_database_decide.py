@@ -373,7 +373,9 @@ def test_a_writer_that_stood_still_goes_on_alone_only_if_its_claim_is_answered()
     later = DatabaseMemory(heard=Heard(**tick, paused_from=NOW - 6, paused_at=NOW - 3))
     mute = (ClaimSeen(gateway=True), NOW)
     heard = (ClaimSeen(True, STATE.epoch, gateway=True), NOW)
-    assert Case(silent=5.0, memory=stood, claim=mute).actions() == ["ClaimAlone"]
+    assert Case(silent=5.0, memory=stood, claim=mute).actions() == []
+    before = (ClaimSeen(gateway=True), NOW - 2.5)
+    assert Case(silent=5.0, memory=stood, claim=before).actions() == ["ClaimAlone"]
     assert Case(silent=5.0, memory=stood, claim=heard).actions() == ["KeepState"]
     assert Case(silent=20.0, memory=later, claim=mute).actions() == ["KeepState"]
 

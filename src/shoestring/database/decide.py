@@ -45,6 +45,7 @@ from shoestring.database.sync import tracked
 
 SILENT_SECONDS = 2.0
 CLAIM_SECONDS = 2.4
+CLAIM_AGAIN_SECONDS = 2.0
 ALONE_SECONDS = 3.0
 DEAD_SECONDS = 1.0
 GHOSTS_STEADY_SECONDS = 1.0
@@ -321,6 +322,9 @@ def _must_claim(look: Look) -> bool:
     A node that has answered a claim does not take over in this silence (`sync.tracked`), and one
     that has taken over before answers with its higher epoch.
     """
+    claim, now = look.hearing.claim, look.snapshot.now
+    if claim is not None and look.hearing.stood_still and now - claim.at < CLAIM_AGAIN_SECONDS:
+        return False  # asked now and then: this may last until a person comes
     return not look.state.alone and look.silent_seconds > CLAIM_SECONDS and not look.has_claimed
 
 
