@@ -344,6 +344,17 @@ def test_the_lease_goes_to_a_node_that_has_reported_that_it_knows_of_it(given: A
     assert not {"Release", "KeepState"} & set(due)
 
 
+def test_two_writers_open_only_in_domains_of_their_own():
+    """One that has started with one writer's settings would write in the other one's domain."""
+    both = parse(PAIR + '[database]\nwriter = "both"\n')
+    state = replace(STATE, writer="both")
+    peer = replace(FOLLOWER, mode="both", state=state)
+    for domain, expected in ((1, ["Open"]), (0, [])):
+        seen = replace(WRITER, read_only=True, replica=LINK, domain=domain)
+        made = Case(seen=seen, state=state, peer=peer).made()
+        assert [type(action).__name__ for action in decide(both, *made).actions] == expected
+
+
 def test_no_wait_ends_while_the_replica_that_is_heard_counts_as_in_sync():
     stopped = replace(FOLLOWER, io="Connecting", received="0-1-90", applied="0-1-90")
     waits = DatabaseMemory(unconfirmed=(NOW - 4, "0-1-100"))

@@ -65,7 +65,8 @@ class ReplicaSeen:
 class DatabaseSeen:
     """MariaDB as one look finds it; nothing but `process`, `starting`, `detail` if not alive.
 
-    semi_sync_waits: how many commits wait for the replica now.
+    semi_sync_waits: how many commits wait for the replica now. domain: the domain of the GTIDs that
+    this server gives its own transactions; 0 where one node writes (render.py).
     """
 
     alive: bool
@@ -80,6 +81,7 @@ class DatabaseSeen:
     semi_sync_on: bool = False
     semi_sync_clients: int = 0
     semi_sync_waits: int = 0
+    domain: int | None = None
     connections: int = 0
     connections_max: int = 0
     replica: ReplicaSeen = field(default_factory=ReplicaSeen)

@@ -56,6 +56,8 @@ def _closed(look: Look, seen: DatabaseSeen, peer: DatabaseReport | None) -> Iter
         if not link.sql_errno:
             yield Follow(peer.binlog_state, "both write")
         return
+    if seen.domain == 0:
+        return  # it has started with the settings of one writer, before this agent has
     follows = link.io == "Yes" and link.sql == "Yes"
     free = peer is not None and (follows or not look.state.history or peer.alive is False)
     if free or (peer is None and look.held and not look.gateway_lost):

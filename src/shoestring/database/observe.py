@@ -29,7 +29,7 @@ _LOOK = """
 SELECT @@global.read_only AS read_only, @@global.gtid_binlog_pos AS position,
   @@global.gtid_binlog_state AS binlog_state, @@global.gtid_slave_pos AS applied,
   @@global.rpl_semi_sync_master_enabled AS semi_sync,
-  @@global.max_connections AS connections_max
+  @@global.gtid_domain_id AS domain, @@global.max_connections AS connections_max
 """
 _STATUS = """
 SHOW GLOBAL STATUS WHERE Variable_name IN ('Rpl_semi_sync_master_status',
@@ -161,6 +161,7 @@ def look(sql: Mariadb) -> DatabaseSeen:
         semi_sync_on=status.get("Rpl_semi_sync_master_status") == "ON",
         semi_sync_clients=int(status.get("Rpl_semi_sync_master_clients", 0)),
         semi_sync_waits=int(status.get("Rpl_semi_sync_master_wait_sessions", 0)),
+        domain=int(now["domain"]),
         connections=int(status.get("Threads_connected", 0)),
         connections_max=int(now["connections_max"]),
         replica=_replica(sql.rows("SHOW ALL SLAVES STATUS")),
