@@ -47,7 +47,11 @@ class _Guest:
             if not self.transport.is_closing():  # asyncio 3.11.2 fails on one that has ended
                 self.transport.abort()
         elif self.task is not None:
-            self.task.cancel()
+            self.task.cancel()  # closes the socket when asyncio is rid of it, not before
+
+    def close_unless_in(self, _task: asyncio.Task[None]) -> None:
+        """Close the socket of one that has not come in."""
+        if self.transport is None:
             self.socket.close()
 
 
@@ -98,6 +102,7 @@ class Door:
             self._make_room(guest.source)
             self._guests.append(guest)
             guest.task = loop.create_task(self._shake(guest))
+            guest.task.add_done_callback(guest.close_unless_in)
 
     def _make_room(self, source: str) -> None:
         """Close the oldest connections that stand in the way of one more from this source."""
@@ -134,7 +139,6 @@ class Door:
                 ssl_shutdown_timeout=HANDSHAKE_SECONDS,
             )
         except (OSError, asyncio.CancelledError):
-            guest.socket.close()
             with contextlib.suppress(ValueError):
                 self._guests.remove(guest)
             return
