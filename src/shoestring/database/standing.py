@@ -46,7 +46,7 @@ def is_in_sync(look: Look, seen: DatabaseSeen, peer: DatabaseReport) -> bool:
 
 
 def ring_is_open(look: Look, seen: DatabaseSeen, peer: DatabaseReport) -> bool:
-    """Tell whether the link back must be made anew: the peer has nothing that this node lacks."""
+    """Tell whether the link back must be started again, and the peer has nothing new in it."""
     broken = seen.replica.io == "No" or seen.replica.sql == "No"
     number = server_id(look.config, look.other)
     theirs = own_writes(peer.binlog_state, seen.binlog_state, number)

@@ -16,7 +16,7 @@ from shoestring.system.run import run
 BUSY_PROCESSES = 8
 BUSY_SECONDS_MAX = 180
 PAUSE_SECONDS = 12.0
-START_SECONDS = 120.0
+START_SECONDS = 90.0
 UNITS = ("apache2", "mariadb", "keepalived", "shoestring-agent", "shoestring-site")
 
 

@@ -346,8 +346,7 @@ def test_a_clock_that_jumps_blocks_nobody_for_good_and_frees_nobody(
             guard(alpha, "unblock", one.address)
             free_on_both(one, alpha, beta)
             other.attack(at=NODE_ADDRESSES["beta"])
-            # How fast is test_guard's question; here an operator's words are still under way.
-            blocked_on_both(other, alpha, beta, seconds=RESTART_SECONDS)
+            blocked_on_both(other, alpha, beta)
         blocked_on_both(other, alpha, beta, seconds=RESTART_SECONDS)
         guard(alpha, "unblock", other.address)
         free_on_both(other, alpha, beta)
