@@ -9,7 +9,7 @@ from collections.abc import Callable
 import click
 
 from shoestring.cli.client import ask, ask_peer, status
-from shoestring.cli.output import json_option, print_json, talk
+from shoestring.cli.output import echo, json_option, print_json, talk
 from shoestring.config.load import read_text
 from shoestring.core.errors import ApplyError, ShoestringError, UsageError
 from shoestring.setup.pair import PairPlan, apply_pair, plan_pair
@@ -88,14 +88,14 @@ def _may_become_fit() -> bool:
 
 
 def _tell(line: str, began: float) -> None:
-    click.echo(f"  {time.monotonic() - began:5.1f} s  {line}", err=True)
+    echo(f"  {time.monotonic() - began:5.1f} s  {line}", err=True)
 
 
 def _done(sentence: str, *, as_json: bool, changed: bool) -> None:
     if as_json:
         print_json({"done": True, "changed": changed, "sentence": sentence})
     else:
-        click.echo(sentence)
+        echo(sentence)
 
 
 def _agree(plan: PairPlan, *, yes: bool) -> None:
@@ -103,7 +103,7 @@ def _agree(plan: PairPlan, *, yes: bool) -> None:
         raise ApplyError("nothing was changed: " + "; ".join(plan.refusals))
     plans = [PLAN.dump_python(node, mode="json") for node in plan.plans]
     for line in plan_lines(plans, verbose=False):
-        click.echo(line, err=True)
+        echo(line, err=True)
     if yes:
         return
     if not sys.stdin.isatty():

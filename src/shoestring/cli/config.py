@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from shoestring.cli.output import json_option, print_json
+from shoestring.cli.output import echo, json_option, print_json
 from shoestring.config.document import EXAMPLE, reference, schema, show
 from shoestring.config.load import PAIR_FILE, load
 
@@ -19,18 +19,18 @@ def command() -> None:
 @command.command("example")
 def _example() -> None:
     """Print a whole pair.toml to start from."""
-    click.echo(EXAMPLE, nl=False)
+    echo(EXAMPLE, nl=False)
 
 
 @command.command("schema")
 def _schema() -> None:
     """Print the JSON Schema, for editors."""
-    click.echo(schema(), nl=False)
+    echo(schema(), nl=False)
 
 
 @command.command("reference", hidden=True)
 def _reference() -> None:
-    click.echo(reference(), nl=False)
+    echo(reference(), nl=False)
 
 
 @command.command("show")
@@ -42,4 +42,4 @@ def _show(file: Path, as_json: bool) -> None:
     if as_json:
         print_json(config.model_dump(mode="json"))
     else:
-        click.echo(show(config), nl=False)
+        echo(show(config), nl=False)

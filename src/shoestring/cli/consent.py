@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from shoestring.cli.output import json_option, print_json
+from shoestring.cli.output import echo, json_option, print_json
 from shoestring.core.errors import UsageError
 from shoestring.setup.consent import Command, given, keep
 
@@ -33,6 +33,6 @@ def command(user: str, withdraw: bool, command: tuple[str, ...], as_json: bool) 
         print_json({"allow": [{"user": c.user, "command": list(c.command)} for c in listed]})
         return
     for each in listed:
-        click.echo(each.line())
+        echo(each.line())
     if not listed:
-        click.echo("pair.toml may run nothing here as another user than nobody")
+        echo("pair.toml may run nothing here as another user than nobody")

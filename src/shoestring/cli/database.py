@@ -7,7 +7,7 @@ import click
 from shoestring.cli import database_seed, database_verify
 from shoestring.cli.client import ask, status
 from shoestring.cli.database_job import ask_node
-from shoestring.cli.output import console, json_option, print_json
+from shoestring.cli.output import console, echo, json_option, print_json
 from shoestring.config.load import in_force, load
 from shoestring.config.model import Config
 from shoestring.core.errors import UsageError
@@ -53,7 +53,7 @@ def _promote(node: str, accept_loss: bool, as_json: bool) -> None:
     if as_json:
         print_json(answer)
     else:
-        click.echo(answer["sentence"])
+        echo(answer["sentence"])
 
 
 @command.command("rejoin")
@@ -69,7 +69,7 @@ def _rejoin(node: str, yes: bool, as_json: bool) -> None:
     if as_json:
         print_json(answer)
     else:
-        click.echo(answer["sentence"])
+        echo(answer["sentence"])
 
 
 @command.command("link")
@@ -82,7 +82,7 @@ def _link(as_json: bool) -> None:
     if as_json:
         print_json({"done": True})
     else:
-        click.echo(f"{' and '.join(config.nodes)} are linked anew, both ways")
+        echo(f"{' and '.join(config.nodes)} are linked anew, both ways")
 
 
 @command.command("ghosts")
@@ -96,7 +96,7 @@ def _ghosts(folder: str, as_json: bool) -> None:
         print_json(found)
         return
     for line in ghost_lines(found):
-        click.echo(line)
+        echo(line)
 
 
 @command.command("conflict")
@@ -109,7 +109,7 @@ def _conflict(as_json: bool) -> None:
         print_json(found)
         return
     for line in conflict_lines(found):
-        click.echo(line)
+        echo(line)
 
 
 command.add_command(database_seed.seed)

@@ -8,6 +8,7 @@ import time
 
 import click
 
+from shoestring.cli.output import echo
 from shoestring.database import state
 from shoestring.database.render import ROLE_FILE
 from shoestring.system.agent_socket import UnixConnection
@@ -31,7 +32,7 @@ def command() -> None:
         waited = time.monotonic() - began
         role, why = _ask(waited)
         if (role, why) != ("wait", last):
-            click.echo(f"crash recovery as {role}: {why}", err=True)
+            echo(f"crash recovery as {role}: {why}", err=True)
         last = why
         if role != "wait":
             break

@@ -12,7 +12,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeE
 
 from shoestring.cli.client import status
 from shoestring.cli.database_job import ask_node
-from shoestring.cli.output import json_option, print_json, talk
+from shoestring.cli.output import echo, json_option, print_json, talk
 from shoestring.config.load import in_force, load
 from shoestring.core.errors import EngineError, ShoestringError, UsageError
 from shoestring.database.precheck import findings, loss
@@ -69,8 +69,8 @@ def _seed(source: str, method: str, *, yes: bool, as_json: bool) -> None:
     if as_json:
         print_json({**done, "sentence": sentence})
         return
-    click.echo(sentence)
-    click.echo(f"  what {target} had is kept in {done['kept']} there; delete it when you like")
+    echo(sentence)
+    echo(f"  what {target} had is kept in {done['kept']} there; delete it when you like")
 
 
 def _check_right(source: str, vip: str) -> None:
@@ -100,15 +100,15 @@ def _agree(
     found = list(findings(source, target, way))
     for finding in found:
         word = "refused" if finding.refuses else "note"
-        click.echo(f"{word}: {finding.sentence}", err=True)
+        echo(f"{word}: {finding.sentence}", err=True)
     if any(finding.refuses for finding in found):
         raise EngineError("nothing was changed", hint="mend what is refused, and seed again")
     size = source["bytes"] / 2**20
     words = f"{len(source['tables'])} tables, {size:.1f} MB, by {way}"
-    click.echo(f"{from_} -> {to}: {words}", err=True)
-    click.echo(f"what {to} has now would be replaced (its data is moved aside and kept):", err=True)
+    echo(f"{from_} -> {to}: {words}", err=True)
+    echo(f"what {to} has now would be replaced (its data is moved aside and kept):", err=True)
     for line in loss(target):
-        click.echo(f"  {line}", err=True)
+        echo(f"  {line}", err=True)
     if yes:
         return
     if not sys.stdin.isatty():

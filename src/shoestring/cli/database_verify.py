@@ -10,7 +10,7 @@ import click
 
 from shoestring.cli.client import status
 from shoestring.cli.database_job import ask_node
-from shoestring.cli.output import json_option, print_json, talk
+from shoestring.cli.output import echo, json_option, print_json, talk
 from shoestring.config.load import in_force, load
 from shoestring.core.errors import EngineError, UsageError
 from shoestring.database.verify import Verified, record
@@ -62,12 +62,12 @@ def _say(found: Verified, writer: str, replica: str, seconds: float) -> None:
     tables = f"{found.tables} tables, {found.rows} rows in {seconds:.1f} s"
     at = f"at {found.position}" if found.same_position else "as they are (not at the same GTID)"
     if not found.differences:
-        click.echo(f"{writer} and {replica} are equal {at}: {tables}")
+        echo(f"{writer} and {replica} are equal {at}: {tables}")
     else:
-        click.echo(f"{writer} and {replica} DIFFER {at}: {tables}")
+        echo(f"{writer} and {replica} DIFFER {at}: {tables}")
         for line in difference_lines(found.differences):
-            click.echo(line)
-    click.echo(f"  commits were held for {1000 * found.held_seconds:.0f} ms", err=True)
+            echo(line)
+    echo(f"  commits were held for {1000 * found.held_seconds:.0f} ms", err=True)
 
 
 @click.command("repair")
@@ -94,4 +94,4 @@ def repair(table: str, span: str, source: str, yes: bool, as_json: bool) -> None
     if as_json:
         print_json(answer)
     else:
-        click.echo(answer["sentence"])
+        echo(answer["sentence"])

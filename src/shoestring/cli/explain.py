@@ -12,7 +12,7 @@ from shoestring.agent.decide import decide
 from shoestring.agent.hypothesis import Hypothesis, understood
 from shoestring.agent.journal import MEMORY, SNAPSHOT, decision_at
 from shoestring.cli.client import ask, ask_peer, status
-from shoestring.cli.output import json_option, print_json
+from shoestring.cli.output import echo, json_option, print_json
 from shoestring.cli.tables import show_tables
 from shoestring.config.load import in_force, load
 from shoestring.config.model import Config
@@ -46,7 +46,7 @@ def command(subject: str, when: str, imagined: str, *, as_table: bool, as_json: 
     if as_json:
         print_json({"lines": lines})
     else:
-        click.echo("\n".join(map(_folded, lines)))
+        echo("\n".join(map(_folded, lines)))
 
 
 def _folded(line: str) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from shoestring.cli.maintenance import seconds as seconds_of
-from shoestring.cli.output import console, json_option, print_json, progress
+from shoestring.cli.output import console, echo, json_option, print_json, progress
 from shoestring.config.load import in_force, load
 from shoestring.config.slices import Guard
 from shoestring.core.errors import ShoestringError, UsageError
@@ -113,7 +113,7 @@ def _block(source: str, span: str, reason: str) -> None:
     """Block an address or a network, on both nodes."""
     body = {"source": name_of(source), "seconds": float(seconds_of(span)), "reason": reason[:200]}
     done = ask_guard("/block", body)
-    click.echo(f"{done['source']} is blocked for {span}")
+    echo(f"{done['source']} is blocked for {span}")
 
 
 @command.command("unblock")
@@ -123,7 +123,7 @@ def _unblock(source: str, reason: str) -> None:
     """Lift a block, on both nodes."""
     body = {"source": name_of(source), "seconds": 1.0, "reason": reason[:200]}
     done = ask_guard("/unblock", body)
-    click.echo(f"{done['source']} is not blocked")
+    echo(f"{done['source']} is not blocked")
 
 
 @command.command("off")
@@ -144,9 +144,9 @@ def _switch(*, off: bool) -> None:
     try:
         ask("POST", "/peer", {"verb": "guard-off", "body": {"off": off}})
     except ShoestringError as error:
-        click.echo(f"the guard {done} on this node; the other one was not reached: {error}")
+        echo(f"the guard {done} on this node; the other one was not reached: {error}")
         return
-    click.echo(f"the guard {done} on both nodes")
+    echo(f"the guard {done} on both nodes")
 
 
 @command.command("allow")
@@ -159,7 +159,7 @@ def _allow(source: str, span: str, reason: str, as_json: bool) -> None:
     if source:
         body = {"source": name_of(source), "seconds": float(seconds_of(span)), "reason": reason}
         done = ask_guard("/allow", {**body, "reason": reason[:200]})
-        click.echo(f"{done['source']} is not blocked, and will not be for {span}")
+        echo(f"{done['source']} is not blocked, and will not be for {span}")
         return
     rows = ask_guard("/allowed")
     if as_json:
@@ -182,7 +182,7 @@ def _replay(files: tuple[str, ...], as_json: bool) -> None:
     if as_json:
         document = asdict(found)
         document["seconds"] = seconds
-        click.echo(json.dumps(document))
+        echo(json.dumps(document))
     else:
         say(show.replayed(found, seconds))
 

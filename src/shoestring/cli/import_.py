@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from shoestring.cli.output import json_option, print_json
+from shoestring.cli.output import echo, json_option, print_json
 from shoestring.config.load import parse
 from shoestring.core.errors import ShoestringError, UsageError
 from shoestring.vip.lint.load import load
@@ -46,14 +46,14 @@ def command(
         print_json({"pair_toml": done.text, **told})
         return
     if output is None:
-        click.echo(done.text, nl=False)
+        echo(done.text, nl=False)
     for heading, lines in (
         ("improved:", done.improved),
         ("not carried over:", done.lost),
         ("to do by hand:", [*done.to_do, *wrong]),
     ):
         if lines:
-            click.echo("\n".join([heading, *(f"  {line}" for line in lines)]), err=True)
+            echo("\n".join([heading, *(f"  {line}" for line in lines)]), err=True)
 
 
 def _write(path: Path, text: str) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from shoestring.cli.output import echo
 from shoestring.core.errors import UsageError
 from shoestring.setup.pairing import write_pair_file
 
@@ -42,8 +43,8 @@ def command(source: Path | None, **given: str) -> None:
     """
     text = _read(source) if source else _TEMPLATE.format(**_answers(given))
     node = write_pair_file(text)
-    click.echo(f"this server is {node}; pair.toml is written, the agent runs")
-    click.echo("  next: shoestring invite, and paste its line on the other server")
+    echo(f"this server is {node}; pair.toml is written, the agent runs")
+    echo("  next: shoestring invite, and paste its line on the other server")
 
 
 def _read(source: Path) -> str:

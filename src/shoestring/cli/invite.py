@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from shoestring.cli.output import json_option, print_json
+from shoestring.cli.output import echo, json_option, print_json
 from shoestring.setup.pairing import firewall_hints, invite
 
 
@@ -16,7 +16,7 @@ def command(as_json: bool) -> None:
     if as_json:
         print_json({"join": word})
         return
-    click.echo("on the other server, as root, within 15 minutes: shoestring join, and paste\n")
-    click.echo(word)
+    echo("on the other server, as root, within 15 minutes: shoestring join, and paste\n")
+    echo(word)
     for line in firewall_hints():
-        click.echo(f"\nthe firewall here drops the other node's agent; first run:  {line}")
+        echo(f"\nthe firewall here drops the other node's agent; first run:  {line}")

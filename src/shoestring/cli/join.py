@@ -7,6 +7,7 @@ import sys
 
 import click
 
+from shoestring.cli.output import echo
 from shoestring.core.errors import UsageError
 from shoestring.setup.consent import Command
 from shoestring.setup.pairing import firewall_hints, join
@@ -23,10 +24,10 @@ def command(line: str) -> None:
     read by every user of this server while the command runs.
     """
     node = join(line if line not in ("", "-") else _read(line), _agree)
-    click.echo(f"this server is {node} now; the two agents know each other")
+    echo(f"this server is {node} now; the two agents know each other")
     for hint in firewall_hints():
-        click.echo(f"  the firewall here drops the other node's agent; run:  {hint}")
-    click.echo("  next, on either: shoestring plan, then shoestring apply")
+        echo(f"  the firewall here drops the other node's agent; run:  {hint}")
+    echo("  next, on either: shoestring plan, then shoestring apply")
 
 
 def _read(line: str) -> str:

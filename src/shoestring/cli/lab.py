@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 
-from shoestring.cli.output import console, json_option, print_json
+from shoestring.cli.output import console, echo, json_option, print_json
 from shoestring.core.errors import LabError, UsageError
 from shoestring.lab.drill import drill
 from shoestring.lab.faults import FAULTS, heal_all, inflict
@@ -46,7 +46,7 @@ def teller() -> Callable[[str], None]:
     began = time.monotonic()
 
     def tell(line: str) -> None:
-        click.echo(f"  {time.monotonic() - began:6.1f} s  {line}", err=True)
+        echo(f"  {time.monotonic() - began:6.1f} s  {line}", err=True)
 
     return tell
 
@@ -89,7 +89,7 @@ def _up(name: str, database: bool, site: bool, guard: bool, as_json: bool) -> No
     if as_json:
         print_json({"lab": name, "seconds": seconds, "port": lab.forwarded_port()})
         return
-    click.echo(f"the pair serves after {seconds:.1f} s")
+    echo(f"the pair serves after {seconds:.1f} s")
     hints(lab)
 
 
@@ -97,12 +97,12 @@ def hints(lab: Lab) -> None:
     """Say how to look inside, and how to remove it."""
     option = "" if lab.place.name == "lab" else f" --lab {lab.place.name}"
     program = sys.argv[0] if sys.argv[0].endswith("shoestring") else ".venv/bin/shoestring"
-    click.echo(f"  look at the site:  http://127.0.0.1:{lab.forwarded_port()}/node")
-    click.echo(f"  look inside:       {program} lab shell alpha{option}")
-    click.echo(f"  ask the pair:      {program} lab exec alpha{option} -- shoestring status")
-    click.echo(f"  break something:   {program} lab fault apache-hang alpha{option}")
-    click.echo(f"  mend everything:   {program} lab heal{option}")
-    click.echo(f"  remove it:         {program} lab down{option}")
+    echo(f"  look at the site:  http://127.0.0.1:{lab.forwarded_port()}/node")
+    echo(f"  look inside:       {program} lab shell alpha{option}")
+    echo(f"  ask the pair:      {program} lab exec alpha{option} -- shoestring status")
+    echo(f"  break something:   {program} lab fault apache-hang alpha{option}")
+    echo(f"  mend everything:   {program} lab heal{option}")
+    echo(f"  remove it:         {program} lab down{option}")
 
 
 @command.command("down")
@@ -113,7 +113,7 @@ def _down(name: str, everything: bool) -> None:
     need_root()
     for each in all_labs() if everything else [name]:
         Lab(each).down()
-        click.echo(f"lab {each} is gone")
+        echo(f"lab {each} is gone")
 
 
 @command.command("status")
@@ -132,13 +132,13 @@ def _status(name: str, as_json: bool) -> None:
     if as_json:
         print_json(document)
         return
-    click.echo(f"lab {name}: " + ", ".join(f"{n} {'on' if n in leaders else 'OFF'}" for n in NAMES))
+    echo(f"lab {name}: " + ", ".join(f"{n} {'on' if n in leaders else 'OFF'}" for n in NAMES))
     for node in leaders:
         said = lab.hosts[node].run(["shoestring", "status"], check=False)
         if said.code == 0:
-            click.echo(said.out, nl=False)
+            echo(said.out, nl=False)
             break
-        click.echo(said.err, nl=False, err=True)
+        echo(said.err, nl=False, err=True)
 
 
 @command.command("shell")
@@ -169,7 +169,7 @@ def _fault(fault: str, node: str, name: str) -> None:
     if fault not in FAULTS:
         raise UsageError(f"there is no fault {fault!r}", hint=f"one of {', '.join(FAULTS)}")
     inflict(running(name), fault, node)
-    click.echo(f"{fault} on {node}; shoestring lab heal mends it")
+    echo(f"{fault} on {node}; shoestring lab heal mends it")
 
 
 @command.command("heal")
@@ -179,7 +179,7 @@ def _heal(name: str) -> None:
     lab = running(name)
     heal_all(lab)
     lab.wait_serving()
-    click.echo("the pair is well")
+    echo("the pair is well")
 
 
 @command.command("drill")
@@ -200,7 +200,7 @@ def _drill(
     need_root()
     results = drill(name, scenarios, rounds, package(), teller(), rival=rival)
     if str(file) == "-":
-        click.echo(results_json(results), nl=False)
+        echo(results_json(results), nl=False)
         return
     if file is not None:
         file.write_text(results_json(results))

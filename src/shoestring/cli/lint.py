@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 from rich.text import Text
 
-from shoestring.cli.output import console, json_option, print_json
+from shoestring.cli.output import console, echo, json_option, print_json
 from shoestring.cli.tables import show_tables
 from shoestring.core.errors import UsageError
 from shoestring.core.finding import Finding
@@ -67,7 +67,7 @@ def command(
     elif form == "text":
         _show(files, ordered)
     else:
-        click.echo("\n".join((show.gcc if form == "gcc" else show.github)(ordered)))
+        echo("\n".join((show.gcc if form == "gcc" else show.github)(ordered)))
     verdict = show.verdict(ordered)
     sys.exit(1 if verdict is Level.WARNING else 2 if verdict else 0)
 

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from shoestring import __version__
-from shoestring.core.errors import ShoestringError, UsageError
+from shoestring.core.errors import ShoestringError, UsageError, printable
 
 VERBS = {
     "status": "shoestring.cli.status",
@@ -109,6 +109,6 @@ def _say(error: ShoestringError) -> None:
         said: dict[str, Any] = {"error": error.message, "hint": error.hint}
         sys.stdout.write(json.dumps(said) + "\n")
         return
-    sys.stderr.write(f"shoestring: {error.message}\n")
+    sys.stderr.write(f"shoestring: {printable(error.message, len(error.message))}\n")
     if error.hint:
-        sys.stderr.write(f"  fix: {error.hint}\n")
+        sys.stderr.write(f"  fix: {printable(error.hint, len(error.hint))}\n")

@@ -7,7 +7,7 @@ import re
 import click
 
 from shoestring.cli.client import ask
-from shoestring.cli.output import json_option, print_json
+from shoestring.cli.output import echo, json_option, print_json
 from shoestring.core.errors import UsageError
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -38,4 +38,4 @@ def command(word: str, duration: str, node: str, as_json: bool) -> None:
     if as_json:
         print_json(answer)
     else:
-        click.echo(answer["sentence"])
+        echo(answer["sentence"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from shoestring.cli.client import ask
-from shoestring.cli.output import json_option, print_json
+from shoestring.cli.output import echo, json_option, print_json
 from shoestring.core.errors import ShoestringError
 
 
@@ -21,9 +21,9 @@ def command(vip: str, node: str, as_json: bool) -> None:
     if as_json:
         print_json(answer)
         return
-    click.echo(answer["sentence"])
+    echo(answer["sentence"])
     if answer.get("method") == "drain":
-        click.echo(
+        echo(
             "  this kernel cannot hand connections over at the network card (nft_fwd_netdev):\n"
             "  connections were held back for an instant instead; some answers took up to 1 s"
         )

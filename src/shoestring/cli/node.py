@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from shoestring.cli.output import echo
 from shoestring.config.load import in_force, load
 from shoestring.core.errors import ShoestringError
 from shoestring.setup import database_check
@@ -33,7 +34,7 @@ def command(verb: str) -> None:
         answer = {"error": error.message, "hint": error.hint}
     except (ValueError, KeyError, TypeError) as error:
         answer = {"error": f"the request cannot be read: {error}"}
-    click.echo(json.dumps(answer))
+    echo(json.dumps(answer))
 
 
 def _do(verb: str, body: Mapping[str, Any]) -> Mapping[str, Any]:

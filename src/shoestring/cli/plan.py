@@ -7,7 +7,7 @@ import sys
 import click
 
 from shoestring.cli.client import ask_peer
-from shoestring.cli.output import json_option, print_json, talk
+from shoestring.cli.output import echo, json_option, print_json, talk
 from shoestring.config.load import read_text
 from shoestring.setup.pair import plan_pair
 from shoestring.setup.plan import PLAN
@@ -26,8 +26,8 @@ def command(verbose: bool, exit_code: bool, as_json: bool) -> None:
     if as_json:
         print_json({"plans": plans, "empty": plan.is_empty, "refusals": plan.refusals})
     else:
-        click.echo("nothing to change" if plan.is_empty else "to change, the spare node first:")
+        echo("nothing to change" if plan.is_empty else "to change, the spare node first:")
         for line in plan_lines(plans, verbose=verbose):
-            click.echo(line)
+            echo(line)
     if exit_code and not plan.is_empty:
         sys.exit(1)

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from shoestring.cli.client import ask, ask_peer, status
-from shoestring.cli.output import json_option, print_json
+from shoestring.cli.output import echo, json_option, print_json
 from shoestring.core.errors import ShoestringError, SilentError
 
 SETTLE_SECONDS = 30.0
@@ -36,7 +36,7 @@ def command(as_json: bool) -> None:
     if as_json:
         print_json({"done": True, "fingerprints": {here: mine, other: theirs}})
         return
-    click.echo("both nodes have new identities; the old ones are believed no more")
+    echo("both nodes have new identities; the old ones are believed no more")
 
 
 def _local(verb: str) -> Mapping[str, Any]:
@@ -59,7 +59,7 @@ def _step(node: str, answer: Mapping[str, Any], *, as_json: bool) -> str:
     """Say which identity a node has now, and return its fingerprint."""
     new = str(answer["fingerprint"])
     if not as_json:
-        click.echo(f"  {node}: new identity {new[:16]}", err=True)
+        echo(f"  {node}: new identity {new[:16]}", err=True)
     return new
 
 

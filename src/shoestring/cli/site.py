@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from shoestring.cli.client import status
-from shoestring.cli.output import console, json_option, print_json
+from shoestring.cli.output import console, echo, json_option, print_json
 from shoestring.cli.site_check import command as check_command
 from shoestring.config.load import in_force, load
 from shoestring.core.errors import ShoestringError, UsageError
@@ -48,7 +48,7 @@ def follow(path: str, body: Mapping[str, object], as_json: bool) -> None:
         if "error" in line:
             raise ShoestringError(str(line["error"]), hint=str(line.get("hint", "")))
         if "say" in line and not as_json:
-            click.echo(line["say"])
+            echo(line["say"])
         if "done" in line:
             done = line
     if not done:
@@ -95,7 +95,7 @@ def _confirm(verb: str, count: int, yes: bool, as_json: bool) -> str:
     preview = ask_site("GET", f"/preview?count={count}")
     if not as_json:
         for line in preview_lines(preview, verb):
-            click.echo(line, err=not sys.stdout.isatty())
+            echo(line, err=not sys.stdout.isatty())
     if not yes:
         click.confirm(f"{verb}?", abort=True, err=True)
     return str(preview["to"])
@@ -148,13 +148,13 @@ def _drift(diff: bool, as_json: bool) -> None:
         print_json(found)
         return
     total = sum(len(files) for files in found.values())
-    click.echo(f"{total} files are not as git has them" if total else "all files are as git's")
+    echo(f"{total} files are not as git has them" if total else "all files are as git's")
     for node, files in found.items():
         for file in files:
-            click.echo(f"  {node}: {file}")
+            echo(f"  {node}: {file}")
     if diff:
         for text in ask_site("POST", "/do/differences", {})["differences"]:
-            click.echo(text)
+            echo(text)
 
 
 @command.command("repair")
@@ -172,7 +172,7 @@ def _repair(yes: bool, as_json: bool) -> None:
         print_json(answer)
     else:
         kept = answer["kept"]
-        click.echo(f"put back; what was there is kept in {kept}" if kept else "nothing to repair")
+        echo(f"put back; what was there is kept in {kept}" if kept else "nothing to repair")
 
 
 @command.command("shared")
@@ -198,7 +198,7 @@ def _shared(accept_deletes: bool, take: str, path: str, as_json: bool) -> None:
         print_json(found)
         return
     for line in shared_lines(found):
-        click.echo(line)
+        echo(line)
 
 
 @command.group("key")
@@ -229,9 +229,9 @@ def _said(answer: Mapping[str, Any], as_json: bool) -> None:
     if as_json:
         print_json(answer)
     elif answer["both"]:
-        click.echo("done, on both nodes")
+        echo("done, on both nodes")
     else:
-        click.echo(f"done here; the other node gets it when it is back ({answer['why']})")
+        echo(f"done here; the other node gets it when it is back ({answer['why']})")
 
 
 @_key.command("list")
@@ -240,8 +240,8 @@ def _key_list(as_json: bool) -> None:
     """Say who may do what."""
     answer = ask_site("POST", "/key/list", {})
     if as_json:
-        click.echo(json.dumps(answer, indent=2))
+        echo(json.dumps(answer, indent=2))
         return
-    click.echo(f"{len(answer['keys'])} keys")
+    echo(f"{len(answer['keys'])} keys")
     for key in answer["keys"]:
-        click.echo(f"  {key['name']:<20} {key['role']:<8} {key['kind']}")
+        echo(f"  {key['name']:<20} {key['role']:<8} {key['kind']}")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from shoestring.cli.output import json_option
+from shoestring.cli.output import echo, json_option
 from shoestring.core.errors import EngineError, UsageError
 from shoestring.site import check
 
@@ -31,10 +31,10 @@ def command(folder: Path, head: bool, commit: str, shared: tuple[str, ...], as_j
     except EngineError as error:
         raise UsageError(error.message, hint=error.hint) from error
     if as_json:
-        click.echo(check.as_json(found))
+        echo(check.as_json(found))
     else:
         for finding in found:
-            click.echo(finding.sentence())
-        click.echo(check.summary(found), err=bool(found))
+            echo(finding.sentence())
+        echo(check.summary(found), err=bool(found))
     if found:
         raise click.exceptions.Exit(1)
