@@ -145,3 +145,21 @@ def test_by_the_other_nodes_word_alone_nobody_is_judged():
     assert source is not None
     known.engine.hear(heard, source.at)
     assert known.suspects["203.0.0.7"] >= 100
+
+
+def test_a_log_that_is_read_late_is_judged_as_if_it_had_been_read_at_once():
+    """What is told to the other node, or heard of it, is of now; the lines are of an hour ago."""
+    for heard in ([], [Held("203.0.0.7", 10.0, 10.0, {"injection": 10.0})]):
+        watch = Watch()
+        for number in range(3):
+            assert not watch.suspects
+            watch.post(
+                f"GET /p?id={number}%27%20UNION%20SELECT%20a%20FROM%20b-- HTTP/1.1", 404, 7, 0
+            )
+            source = watch.engine.sources.get("203.0.0.7")
+            assert source is not None
+            late = source.at + 3600
+            watch.engine.to_tell(late, 10)
+            for each in heard:
+                watch.engine.hear(each, late)
+        assert watch.suspects["203.0.0.7"] >= 100

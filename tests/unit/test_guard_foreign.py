@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from shoestring.core.guard import Held
 from shoestring.guard.engine import Engine
 from shoestring.guard.foreign import can_cause
+from shoestring.guard.forms import REFUSED_MAX, Forms
 from shoestring.guard.lines import PARSERS, Entry, combined
 from shoestring.guard.sources import Source
 
@@ -61,10 +62,12 @@ def own(
     user: str = "-",
     tls: str = "-",
     at: int = 1795347611,
+    origin: str | None = None,
 ) -> str:
     fields = (address, address, at, status, 9, 9, "www", method, fetch_site)
     rest = (f"{method} {target} HTTP/1.1", agent, referer, user, tls)
-    return "\t".join(map(str, (*fields, *rest)))
+    begun = (origin, "shop.example") if origin is not None else ()
+    return "\t".join(map(str, (*fields, *rest, *begun)))
 
 
 def blocked(lines: list[str], form: str = "own") -> dict[str, int]:
@@ -151,6 +154,84 @@ def test_passwords_are_counted_wherever_they_are_said_to_come_from():
     form = [own("/wp-login.php", status=200, method="POST", **say) for _ in range(20)]
     assert blocked(asked)["203.0.113.9"] <= 10
     assert blocked(form)["203.0.113.9"] <= 10
+
+
+FORM = {"method": "POST", "status": 200, "origin": "https://forum.example"}
+GUESSED = {  # how many of them are forgiven
+    "/wp-login.php": 6,
+    "/login": 15,
+    "/?q={n}%27%20UNION%20SELECT%20password%20FROM%20users--": 1,
+}
+
+
+def engine_of(lines: list[str]) -> tuple[Engine, list[str]]:
+    found: list[str] = []
+    engine = Engine(lambda name, *_: bool(found.append(name)) or True)
+    for line in lines:
+        engine.read(f"{line}\n", "own", "t")
+    return engine, found
+
+
+@pytest.mark.parametrize("origin", ["https://forum.example", "null", "http://shop.example:8080"])
+@pytest.mark.parametrize("target", GUESSED)
+@pytest.mark.parametrize("gap", [0, 1, 60])
+def test_a_page_s_forms_block_no_visitor_and_are_refused_beyond_what_is_forgiven(
+    origin: str, target: str, gap: int
+):
+    say = {**FORM, "origin": origin}
+    lines = [own(target.format(n=n), at=1795347611 + n * gap, **say) for n in range(100)]
+    engine, found = engine_of(lines)
+    assert found == []
+    assert engine.forms.refused(1795347611.0) == ["203.0.113.9"]
+    engine, _ = engine_of(lines[: GUESSED[target]])
+    assert engine.forms.refused(1795347611.0) == []
+    engine, _ = engine_of(lines[: GUESSED[target] + 1])
+    assert engine.forms.refused(1795347611.0) == ["203.0.113.9"]
+    assert engine.forms.refused(1795347611.0 + 100 * gap + 86401) == []
+
+
+@pytest.mark.parametrize(
+    "say",
+    [
+        {"origin": "https://shop.example"},
+        {"origin": "http://shop.example"},
+        {"origin": "-"},
+        {"origin": ""},
+        {"origin": "null", "fetch_site": "same-origin"},
+        {"agent": "python-requests/2.31"},
+        {"fetch_site": "none"},
+        {"tls": "on"},
+    ],
+)
+def test_forms_that_no_foreign_page_sends_are_counted_in_full(say: dict):
+    for target in GUESSED:
+        engine, found = engine_of([own(target.format(n=n), **{**FORM, **say}) for n in range(30)])
+        assert found
+        assert engine.forms.refused(0.0) == []
+
+
+def test_a_network_that_sends_each_form_from_another_address_is_blocked():
+    lines = [own("/login", address=f"2001:db8::{n:x}", **FORM) for n in range(1, 40)]
+    engine, found = engine_of(lines)
+    assert "2001:db8::/64" in found
+    assert len(engine.forms.of("2001:db8::/64")) == 8
+
+
+def test_what_is_kept_of_senders_is_bounded_and_an_operator_s_word_ends_it():
+    forms = Forms()
+    for n in range(REFUSED_MAX + 5):
+        assert forms.refuse(f"10.0.{n >> 8}.{n & 255}", f"10.0.{n >> 8}.{n & 255}", float(n))
+    kept = forms.refused(0.0)
+    assert len(kept) == REFUSED_MAX
+    assert "10.0.0.4" not in kept
+    assert "10.0.0.5" in kept
+    forms.forget("10.0.0.5")
+    assert forms.of("10.0.0.5") == []
+    assert "10.0.0.5" not in forms.refused(0.0)
+    assert forms.refused(1e9) == []
+    assert not forms._until
+    assert not forms._of
+    assert not forms._source
 
 
 def test_what_only_an_attacker_sends_is_added_to_what_a_page_can_cause():

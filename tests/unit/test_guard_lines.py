@@ -123,10 +123,17 @@ def test_a_json_log_format_is_one_like_any_other():
 
 
 def test_our_own_format_is_one_like_any_other():
-    entry = compile_format(OWN_FORMAT)(f"{OWN}\ton")
+    line = f"{OWN}\ton\thttp://evil.example\tshop.example"
+    entry = compile_format(OWN_FORMAT)(line)
     assert entry is not None
-    assert entry.tls == "on"
-    assert entry == PARSERS["own"](f"{OWN}\ton")
+    assert (entry.tls, entry.origin, entry.host) == ("on", "http://evil.example", "shop.example")
+    assert entry == PARSERS["own"](line)
+
+
+def test_a_line_of_our_own_of_before_origins_were_noted_is_read():
+    entry = PARSERS["own"](f"{OWN}\ton")
+    assert entry is not None
+    assert (entry.tls, entry.origin, entry.host) == ("on", "", "")
 
 
 def test_the_address_is_the_connection_s_unless_a_proxy_of_ours_names_another():

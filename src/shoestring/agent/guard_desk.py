@@ -6,36 +6,36 @@ One thread does all of it; what others ask for is put to it as a call between tw
 from __future__ import annotations
 
 import logging
-import re
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
-from datetime import datetime
 from pathlib import Path
 
 from shoestring.agent.guard_crawlers import GuardCrawlers
 from shoestring.agent.guard_lists import GuardLists
+from shoestring.agent.guard_refusals import GuardRefusals, Tell
+from shoestring.agent.guard_shown import day_of, length_of, path_of, shown
 from shoestring.agent.guard_store import GuardStore
 from shoestring.config.model import Config
 from shoestring.core.errors import EngineError, ShoestringError, UsageError
-from shoestring.core.guard import GUARD_DENIED, Block, EvidenceSeen, GuardSeen, Held
+from shoestring.core.guard import Block, GuardSeen, Held
 from shoestring.guard import decide as verdicts
 from shoestring.guard.act import Kernel, cut_connections
 from shoestring.guard.blocks import BlockList, settled
 from shoestring.guard.decide import Suspect, name_of, networks_around
-from shoestring.guard.denials import Denials, met
 from shoestring.guard.engine import Engine
 from shoestring.guard.formats import compile_format
 from shoestring.guard.harvest import Tail
 from shoestring.guard.lines import PARSERS, sniff
 from shoestring.guard.render import closed_ports
 from shoestring.guard.rules import Rules, builtin, with_own
-from shoestring.guard.sources import EVIDENCE_MAX, Evidence, Source
+from shoestring.guard.sources import EVIDENCE_MAX, Source
 from shoestring.system.files import read_bounded
 
 LOG = logging.getLogger("shoestring-guard")
 SAVE_SECONDS = 1.0
+FORMS_SECONDS = 0.5
 ALLOWED_SECONDS = 10.0
 FILES_SECONDS = 60.0
 WHOLE_SECONDS = 2.0
@@ -46,8 +46,6 @@ WATCHED = 50
 TOP = 20
 LISTED = 10_000
 CONFIGURED = "configured"
-_TARGET = re.compile(r"(?:GET|POST|HEAD|PUT) (/[^ ?]*)")
-Tell = Callable[[str, Mapping[str, str]], None]
 
 
 class GuardDesk:
@@ -67,7 +65,7 @@ class GuardDesk:
         self._lists.refresh_allowed(self.blocks.all(), time.time())
         self._troubles: list[str] = []
         self._kernel = Kernel()
-        self._denials = Denials(Path(GUARD_DENIED)) if self._settings.proxies else None
+        self._refusals = GuardRefusals(tell, behind_proxies=bool(self._settings.proxies))
         self._crawlers = GuardCrawlers()
         self._lasting: list[str] = []
         self._unbounded: tuple[str, ...] = ()
@@ -112,6 +110,7 @@ class GuardDesk:
         for name, seconds, work in (
             ("crawlers", 0.0, self._judge_answered),
             ("enforce", 0.0, self._enforce),
+            ("forms", FORMS_SECONDS, self._refuse_forms),
             ("allowed", ALLOWED_SECONDS, self._refresh_allowed),
             ("files", FILES_SECONDS, self._read_files),
             ("whole", WHOLE_SECONDS, self._keep_whole),
@@ -168,7 +167,7 @@ class GuardDesk:
         score = source.score + source.heard
         suspect = Suspect(name, score, dict(source.families), tuple(source.evidence), now)
         before = self.blocks.get(name)
-        if self._denials is None and self._is_within_a_block(name, now):
+        if not self._refusals.behind_proxies and self._is_within_a_block(name, now):
             self._engine.sources.forgive(source)
             return False  # its whole network is blocked: what is read now was written before that
         if before is not None and before.until > now:
@@ -194,7 +193,7 @@ class GuardDesk:
             if each is not None:
                 self._pending.append(self.blocks.say(each))
         self._dirty = True
-        self._tell("GRD-901", {"source": name, "length": _words(block), "reason": block.reason})
+        self._tell("GRD-901", {"source": name, "length": length_of(block), "reason": block.reason})
         return False
 
     def _is_within_a_block(self, name: str, now: float) -> bool:
@@ -208,8 +207,8 @@ class GuardDesk:
 
     def _seen_again(self, before: Block, source: Source) -> None:
         """Note a further address of an IPv6 network that is blocked: Apache refuses addresses."""
-        if self._denials is not None and not before.lifted:
-            evidence = (*before.evidence, *map(_evidence, source.evidence))[-EVIDENCE_MAX:]
+        if self._refusals.behind_proxies and not before.lifted:
+            evidence = (*before.evidence, *map(shown, source.evidence))[-EVIDENCE_MAX:]
             self._pending.append(self.blocks.amend(replace(before, evidence=evidence)))
             self._engine.sources.forgive(source)
 
@@ -251,10 +250,14 @@ class GuardDesk:
             self._make_table()
 
     def _deny(self) -> None:
-        """Have Apache refuse who is blocked and comes by way of a proxy."""
-        if self._denials is not None:
-            active = [] if self._memory.off else self.blocks.active(time.time())
-            self._denials.keep(met(active))
+        active = [] if self._memory.off else self.blocks.active(time.time())
+        self._refusals.blocked(active)
+
+    def _refuse_forms(self) -> None:
+        now = time.time()
+        blocking = verdicts.mode(self._settings, self._memory, now) == "block"
+        senders = self._engine.forms.refused(now) if blocking else ()
+        self._refusals.forms(senders, self._lists.allowed)
 
     def _keep_whole(self) -> None:
         self._deny()
@@ -310,7 +313,7 @@ class GuardDesk:
         block = self._say(
             Block(name, now, now, now, reason, self._node, by="operator", lifted=True)
         )
-        self._engine.sources.drop(name)
+        self._engine.forget(name)
         self._tell("GRD-903", {"source": name, "reason": reason})
         return block
 
@@ -321,7 +324,7 @@ class GuardDesk:
         word = self._say(
             Block(name, now, until, now, reason, self._node, by="operator", lifted=True)
         )
-        self._engine.sources.drop(name)
+        self._engine.forget(name)
         self._tell("GRD-903", {"source": name, "reason": reason})
         return word
 
@@ -380,7 +383,7 @@ class GuardDesk:
         block = self.blocks.get(name) or self.would.get(name)
         evidence = list(block.evidence) if block is not None else []
         if held is not None:
-            evidence += [_evidence(e) for e in held.evidence]
+            evidence += [shown(e) for e in held.evidence]
         return {
             "source": name,
             "allowed": self._lists.allowed.why(name),
@@ -393,6 +396,7 @@ class GuardDesk:
             "slow_score": held.slow if held is not None else 0.0,
             "heard": held.heard if held is not None else 0.0,
             "families": dict(held.families) if held is not None else {},
+            "forms_refused": self._engine.forms.of(name),
             "evidence": [asdict(each) for each in dict.fromkeys(evidence)],
         }
 
@@ -430,7 +434,7 @@ class GuardDesk:
         now = time.time()
         active = sorted(self.blocks.active(now), key=lambda block: block.until)
         every = [*self.blocks.all(), *self.would.values()]
-        paths = Counter(_path(e.line) for b in every for e in b.evidence)
+        paths = Counter(path_of(e.line) for b in every for e in b.evidence)
         watched = [(n, s.slow, dict(s.families)) for n, s in self._engine.sources.items()[:WATCHED]]
         return {
             "seen": asdict(self.seen()),
@@ -440,7 +444,7 @@ class GuardDesk:
             ],
             "watched": [{"source": n, "score": s, "families": f} for n, s, f in watched],
             "rules": self.rules(),
-            "days": dict(Counter(_clock(b.began)[:10] for b in every if not b.lifted)),
+            "days": dict(Counter(day_of(b.began) for b in every if not b.lifted)),
             "paths": dict(paths.most_common(TOP)),
         }
 
@@ -478,21 +482,3 @@ def _is_name(source: str) -> bool:
         return name_of(source) == source
     except UsageError:
         return False
-
-
-def _clock(at: float) -> str:
-    return datetime.fromtimestamp(at).isoformat(" ", "minutes")
-
-
-def _path(line: str) -> str:
-    found = _TARGET.search(line)
-    return found[1][:120] if found is not None else ""
-
-
-def _words(block: Block) -> str:
-    minutes = (block.until - block.began) / 60
-    return f"{minutes:.0f} min" if minutes < 120 else f"{minutes / 60:.0f} h"
-
-
-def _evidence(each: Evidence) -> EvidenceSeen:
-    return EvidenceSeen(each.rule, each.reason, each.points, each.at, each.place, each.line)

@@ -13,7 +13,6 @@ import sys
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 from aiohttp import web
@@ -21,12 +20,12 @@ from pydantic import Field, TypeAdapter
 
 from shoestring.agent.control import StrictWord, as_json, body_of, parsed, uid_of
 from shoestring.agent.guard_desk import GuardDesk
+from shoestring.agent.guard_refusals import GuardRefusals
 from shoestring.config.load import in_force, load
 from shoestring.config.model import Config
 from shoestring.core.errors import ShoestringError, UsageError
-from shoestring.core.guard import GUARD_DENIED, Block, Held
+from shoestring.core.guard import Block, Held
 from shoestring.guard.act import Kernel
-from shoestring.guard.denials import Denials
 from shoestring.system.netlink import Netlink, once
 from shoestring.system.places import (
     GUARD_LOGS,
@@ -256,7 +255,7 @@ async def _idle() -> None:
     """Wait where [guard] has been taken out of pair.toml; nothing stays blocked."""
     await asyncio.to_thread(Kernel().remove)
     with contextlib.suppress(OSError):
-        Denials(Path(GUARD_DENIED)).keep(())
+        GuardRefusals(lambda *_: None, behind_proxies=False).nothing()
     notify("READY=1")
     while True:
         notify("WATCHDOG=1")

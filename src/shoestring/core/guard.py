@@ -14,21 +14,36 @@ from typing import Literal
 # a tab in it (mod_log_config, "Security Considerations"): a line cannot be forged.
 OWN_FORMAT = (
     r"%a\t%{c}a\t%{%s}t\t%>s\t%O\t%D\t%v\t%m\t%{Sec-Fetch-Site}i"
-    r"\t%r\t%{User-Agent}i\t%{Referer}i\t%u\t%{HTTPS}e"
+    r"\t%r\t%{User-Agent}i\t%{Referer}i\t%u\t%{HTTPS}e\t%{Origin}i\t%{Host}i"
 )
 GUARD_DENIED = "/run/shoestring-guard/denied"
+GUARD_FORMS = "/run/shoestring-guard/forms"
+# A form that a page of another origin sends (Fetch, 3.2: browsers name the origin of each POST).
+# req_novary: what the guard asks for is no reason for caches to keep pages apart.
+_FOREIGN_FORM = (
+    "%{REQUEST_METHOD} == 'POST' && -n req_novary('Origin')"
+    " && !(req_novary('Origin') in {'http://%{req_novary:Host}', 'https://%{req_novary:Host}'})"
+    " && req_novary('Sec-Fetch-Site') != 'same-origin'"
+)
 REMOTEIP_MODULE = "/usr/lib/apache2/modules/mod_remoteip.so"
 
 
 def apache_lines(log: str, proxies: Sequence[str]) -> str:
     """Return what has an Apache write the guard's log, for all its virtual hosts.
 
+    Whom the guard names as a sender of other pages' forms, too many of them, is refused these.
     Behind proxies, the visitor is whom a trusted one names (mod_remoteip), and Apache itself
     refuses who is blocked: the kernel sees connections of the proxy alone. <If> comes after every
     other section, so no virtual host lets in whom it refuses (sections.html, "How the sections are
     merged").
     """
-    lines = [f'LogFormat "{OWN_FORMAT}" shoestring_guard', f'GlobalLog "{log}" shoestring_guard']
+    lines = [
+        f'LogFormat "{OWN_FORMAT}" shoestring_guard',
+        f'GlobalLog "{log}" shoestring_guard',
+        f"<If \"{_FOREIGN_FORM} && -e '{GUARD_FORMS}/%{{REMOTE_ADDR}}'\">",
+        "  Require all denied",
+        "</If>",
+    ]
     if proxies:
         lines += [
             "<IfModule !remoteip_module>",

@@ -57,4 +57,12 @@ GUARD_KINDS = (
         "passwords are enough for a block.",
         "shoestring guard report; see that no account there has a password that is easily guessed",
     ),
+    Kind(
+        "GRD-908",
+        Level.OK,
+        "forms of other sites' pages are refused from {source}",
+        "More of them guessed passwords or attacked than is forgiven. It may be such a page's "
+        "visitor, so nothing else of this address is refused; it ends a day after the last one.",
+        "shoestring guard why {source}; shoestring guard unblock {source} ends it at once",
+    ),
 )

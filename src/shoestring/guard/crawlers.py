@@ -7,13 +7,17 @@ for that name, or who never does: the guard does not wait for it.
 
 from __future__ import annotations
 
+import logging
 import re
 import socket
 import time
 from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 
+LOG = logging.getLogger("shoestring-guard")
 LOOKUP_SECONDS = 2.0
+AGAIN_SECONDS = 0.3
+TRY_AGAIN, NO_RECOVERY = 2, 3  # netdb.h; gethostbyaddr(3)
 KEPT_SECONDS = 86400.0
 KEPT_MAX = 10_000
 ASKED_MAX = 1_000
@@ -44,7 +48,7 @@ class Crawlers:
 
     def __init__(self) -> None:
         self._known: dict[str, tuple[float, bool]] = {}
-        self._asked: dict[str, tuple[float, Future[bool]]] = {}
+        self._asked: dict[str, tuple[float, Future[bool | None]]] = {}
         self._pool = ThreadPoolExecutor(max_workers=ASK_AT_ONCE)
 
     def verified(self, address: str) -> bool | None:
@@ -62,7 +66,8 @@ class Crawlers:
         began, answer = self._asked[address]
         if answer.done():
             del self._asked[address]
-            return self._keep(address, now, answer.result())
+            found = answer.result()
+            return self._keep(address, now, found) if found is not None else False
         return None if now - began < LOOKUP_SECONDS else False
 
     def _keep(self, address: str, now: float, answer: bool) -> bool:
@@ -75,11 +80,27 @@ class Crawlers:
         self._asked = {a: asked for a, asked in self._asked.items() if not asked[1].done()}
 
 
-def _confirmed(address: str) -> bool:
-    try:
-        name = socket.gethostbyaddr(address)[0]
-        if not is_engines(name):
-            return False
-        return address in {str(found[4][0]) for found in socket.getaddrinfo(name, None)}
-    except OSError:
-        return False
+def _confirmed(address: str) -> bool | None:
+    """Ask DNS; None where it could not say, as one that has just been started."""
+    until = time.monotonic() + LOOKUP_SECONDS
+    while True:
+        try:
+            name = socket.gethostbyaddr(address)[0]
+            if not is_engines(name):
+                return False
+            return address in {str(found[4][0]) for found in socket.getaddrinfo(name, None)}
+        except OSError as error:
+            if not _may_pass(error):
+                return False
+            if time.monotonic() + AGAIN_SECONDS > until:
+                LOG.info("DNS cannot say whether %s is a search engine's: %s", address, error)
+                return None
+        time.sleep(AGAIN_SECONDS)
+
+
+def _may_pass(error: OSError) -> bool:
+    """Tell whether DNS may answer otherwise soon: it did not say that there is no such name."""
+    never = (socket.EAI_NONAME, socket.EAI_NODATA)
+    if isinstance(error, socket.herror):
+        return error.errno in (TRY_AGAIN, NO_RECOVERY)
+    return not (isinstance(error, socket.gaierror) and error.errno in never)

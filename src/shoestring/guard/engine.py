@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterable
 
 from shoestring.core.guard import Counts, Held
 from shoestring.guard.crowd import Crowd
-from shoestring.guard.foreign import NEVER, can_cause
+from shoestring.guard.foreign import can_count, is_foreign_form
+from shoestring.guard.forms import Forms
 from shoestring.guard.judge import GUESSES, Found, Judge
 from shoestring.guard.lines import PARSERS, Entry, Network, own_behind, seconds_of, source_of
 from shoestring.guard.lines import error as error_line
@@ -43,6 +44,7 @@ class Engine:
     ) -> None:
         self.sources = Sources()
         self.crowd = Crowd()
+        self.forms = Forms()
         self.wide = Neighbourhoods()
         self._foreign_max = foreign_points_max
         self._own = own_behind(proxies)
@@ -98,7 +100,10 @@ class Engine:
             self.counts.without_address += 1
             return
         source = self.sources.of(name, at)
-        foreign = can_cause(entry) and all(rule.family not in NEVER for rule, _ in found)
+        foreign = can_count(entry, (rule.family for rule, _ in found))
+        if foreign and is_foreign_form(entry):
+            fits = source.room(self._foreign_max, at) >= max(rule.weight for rule, _ in found)
+            foreign = fits or self.forms.refuse(name, entry.address, at)
         for rule, target in found if entry.error else [*found, *self._spread(name, found, at)]:
             points = self._points(source, rule, target, at, foreign=foreign)
             if points:
@@ -139,8 +144,13 @@ class Engine:
         """
         source = self.sources.of(held.source, now)
         source.hear(held, now)
-        if source.is_to_block(self._foreign_max) and source.evidence:
+        if source.evidence and source.as_of(now).is_to_block(self._foreign_max):
             self._suspect(held.source, source, now)
+
+    def forget(self, name: str) -> None:
+        """Hold nothing against a source any longer."""
+        self.sources.drop(name)
+        self.forms.forget(name)
 
     @property
     def has_to_tell(self) -> bool:
@@ -156,10 +166,9 @@ class Engine:
             source = self.sources.get(name)
             if source is None:
                 continue
-            source.fade(now)
-            if source.score >= TOLD_FROM or source.slow >= SLOW_TOLD_FROM:
-                families, foreign = dict(source.families), source.foreign
-                told.append(Held(name, source.score, source.slow, families, foreign))
+            seen = source.as_of(now)
+            if seen.score >= TOLD_FROM or seen.slow >= SLOW_TOLD_FROM:
+                told.append(Held(name, seen.score, seen.slow, dict(seen.families), seen.foreign))
         return told
 
     def _spread(self, name: str, found: list[Found], at: float) -> list[Found]:

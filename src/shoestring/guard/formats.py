@@ -31,6 +31,8 @@ _FIELDS = {
     ("U", ""): ("path", _INSIDE_QUOTES),
     ("q", ""): ("query", _INSIDE_QUOTES),
     ("e", "https"): ("tls", r"[^\s\"]*"),
+    ("i", "origin"): ("origin", _INSIDE_QUOTES),
+    ("i", "host"): ("host", _INSIDE_QUOTES),
 }
 _PREDEFINED = {
     "common": r"%h %l %u %t \"%r\" %>s %b",
@@ -66,9 +68,8 @@ def compile_format(text: str) -> Parse:
 
 
 def _address_is_first(names: list[str]) -> None:
-    written = {"request", "user", "referer", "agent", "path", "query", "fetch_site"}
-    before = names[: names.index("address")]
-    if any(name in written for name in before):
+    before = set(names[: names.index("address")])
+    if before - {"stamp", "status", "method", "tls"}:
         raise UsageError(
             "log_format has the address behind what a client sends, which could forge it",
             hint="put %a before all that a client sends",
@@ -112,4 +113,6 @@ def _entry(found: dict[str, str]) -> Entry:
         found.get("user", ""),
         found.get("fetch_site", ""),
         tls=found.get("tls", ""),
+        origin=found.get("origin", ""),
+        host=found.get("host", ""),
     )

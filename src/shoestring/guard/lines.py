@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 EPOCH_DIGITS = (9, 10)
 IPV6_PREFIX = 64
-OWN_FIELDS = (13, 14)  # logs of before this program noted TLS have one less
+OWN_FIELDS = (13, 14, 16)  # logs of before this program noted TLS, or origins, have less
 _MONTHS = {name: n for n, name in enumerate(calendar.month_abbr) if name}
 _QUOTED = r'"([^"\\]*(?:\\.[^"\\]*)*)"'
 _COMBINED = re.compile(
@@ -40,6 +40,7 @@ class Entry(NamedTuple):
 
     error: the AH code where this is a line of the error log; request is its text then.
     tls: "on" where the request came over TLS for certain.
+    origin, host: the headers of these names; "" where the log does not have them, "-" for none.
     """
 
     address: str
@@ -52,6 +53,8 @@ class Entry(NamedTuple):
     fetch_site: str = ""
     error: str = ""
     tls: str = ""
+    origin: str = ""
+    host: str = ""
 
 
 Network = IPv4Network | IPv6Network
@@ -125,8 +128,10 @@ def own(line: str) -> Entry | None:
         return None
     _, address, stamp, status = field[:4]
     request, agent, referer, user = field[9:13]
-    tls = field[13] if len(field) > 13 else ""
-    return Entry(address, stamp, request, status, referer, agent, user, field[8], tls=tls)
+    tls, origin, host = [*field[13:], "", "", ""][:3]
+    return Entry(
+        address, stamp, request, status, referer, agent, user, field[8], "", tls, origin, host
+    )
 
 
 def error(line: str) -> Entry | None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable
+from copy import copy
 from dataclasses import dataclass
 from ipaddress import IPv6Address
 
@@ -54,6 +55,7 @@ class Source:
         "foreign",
         "foreign_slow",
         "heard",
+        "heard_at",
         "heard_foreign",
         "heard_slow",
         "score",
@@ -62,7 +64,7 @@ class Source:
     )
 
     def __init__(self, at: float) -> None:
-        self.at = at
+        self.at = self.heard_at = at
         self.score = self.slow = 0.0
         self.foreign = self.foreign_slow = 0.0
         self.heard = self.heard_slow = self.heard_foreign = 0.0
@@ -76,11 +78,25 @@ class Source:
         if passed > 0:
             soon = 0.5 ** (passed / HALF_LIFE_SECONDS)
             late = 0.5 ** (passed / SLOW_HALF_LIFE_SECONDS)
-            self.score, self.heard = self.score * soon, self.heard * soon
-            self.slow, self.heard_slow = self.slow * late, self.heard_slow * late
-            self.foreign, self.heard_foreign = self.foreign * soon, self.heard_foreign * soon
-            self.foreign_slow *= late
+            self.score, self.foreign = self.score * soon, self.foreign * soon
+            self.slow, self.foreign_slow = self.slow * late, self.foreign_slow * late
             self.at = now
+        passed = now - self.heard_at
+        if passed > 0:
+            soon = 0.5 ** (passed / HALF_LIFE_SECONDS)
+            late = 0.5 ** (passed / SLOW_HALF_LIFE_SECONDS)
+            self.heard, self.heard_foreign = self.heard * soon, self.heard_foreign * soon
+            self.heard_slow, self.heard_at = self.heard_slow * late, now
+
+    def as_of(self, now: float) -> Source:
+        """Return what is held against the source by a clock that lines may be behind.
+
+        The source itself keeps the time of its last line: a log that is read late is judged as if
+        it had been read at once.
+        """
+        seen = copy(self)
+        seen.fade(now)
+        return seen
 
     def room(self, limit: float, now: float) -> float:
         """Return how many points of what a foreign page can cause may still be added today."""
@@ -109,7 +125,7 @@ class Source:
 
     def hear(self, held: Held, now: float) -> None:
         """Note what the other node holds against this source now; its latest word counts."""
-        self.fade(now)
+        self.heard_at = now
         self.heard, self.heard_slow, self.heard_foreign = held.score, held.slow, held.foreign
         for family, points in held.families.items():
             self.families[family] = max(self.families.get(family, 0.0), points)

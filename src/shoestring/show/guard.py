@@ -6,12 +6,12 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
-from shoestring.core.guard import OWN_FORMAT, Block, Replayed
+from shoestring.core.guard import Block, Replayed
 
 Document = Mapping[str, Any]
 LINE_WIDTH = 76
 TOP = 10
-OWN_FIELDS = OWN_FORMAT.count(r"\t") - 1  # evidence is cut after 300 characters
+OWN_AGENT = 10  # the last field of our own format that is shown
 _MODES = {
     "off": "off: nothing is blocked",
     "observe": "observing: it reports, and blocks nothing",
@@ -71,6 +71,8 @@ def why(document: Document, now: float) -> Iterator[str]:
         yield f"{source} is not blocked now; it would be, or was: {block['reason']}"
     else:
         yield f"{source} is not blocked, and has not been"
+    for address in document["forms_refused"]:
+        yield f"  forms of other sites' pages are refused from {address}"
     now_, day = document["score"], document["slow_score"]
     heard = f"; the other node holds {document['heard']:.0f}" if document["heard"] >= 1 else ""
     yield f"  score {now_:.0f} of 100 now, {day:.0f} of 300 by the day{heard}"
@@ -84,8 +86,8 @@ def why(document: Document, now: float) -> Iterator[str]:
 def _shortened(line: str) -> str:
     """Return what a line says beside time and address, which are told already."""
     fields = line.split("\t")
-    if len(fields) >= OWN_FIELDS:
-        status, request, agent = fields[3], fields[9], fields[10]
+    if len(fields) > OWN_AGENT:
+        status, request, agent = fields[3], fields[9], fields[OWN_AGENT]
         return printable(f"{status} {request} ({agent})")
     return printable(line)
 
