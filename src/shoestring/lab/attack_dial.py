@@ -45,14 +45,17 @@ PICTURES = (
 
 
 async def scan(plan: Mapping[str, Any]) -> dict[str, object]:
-    """Dial every port of every address; return those that take a connection."""
+    """Dial every port of every address from `source` (by IPv6 from any of ours); return those that
+    take a connection.
+    """
     gate = asyncio.Semaphore(200)
 
     async def dial(host: str, port: int) -> tuple[str, int, bool]:
         async with gate:
             with contextlib.suppress(OSError, TimeoutError):
                 async with asyncio.timeout(DIAL_SECONDS):
-                    _, writer = await asyncio.open_connection(host, port)
+                    own = None if ":" in host else (plan["source"], 0)
+                    _, writer = await asyncio.open_connection(host, port, local_addr=own)
                 writer.close()
                 return host, port, True
         return host, port, False

@@ -113,7 +113,8 @@ def stranger(lab: Lab, tell: Tell) -> Outside:
     before = _restarts(lab)
     with attacker(lab, STRANGER):
         hosts = [*NODE_ADDRESSES.values(), *NODE_ADDRESSES6.values(), LIVE, LIVE6, STAGING]
-        listed = dial(lab, {"do": "scan", "hosts": hosts, "ports": sorted({*PORTS, *_ports(lab)})})
+        plan = {"do": "scan", "hosts": hosts, "source": STRANGER}
+        listed = dial(lab, {**plan, "ports": sorted({*PORTS, *_ports(lab)})})
         there = listed["open"]
         assert isinstance(there, list)
         for host, port in there:
