@@ -25,6 +25,7 @@ CONNECTIONS_MAX = 1_000
 SECONDS_MAX = 60.0
 REQUESTS_MAX = 200_000
 DIAL_SECONDS = 2.0
+FORM_EACH = 7
 BROWSER = (
     "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) "
     "Chrome/131.0.0.0 Safari/537.36"
@@ -92,7 +93,9 @@ async def hold(plan: Mapping[str, Any]) -> dict[str, object]:
 
 
 async def pictures(plan: Mapping[str, Any]) -> dict[str, object]:
-    """Be the visitors of a foreign page: each asks for every picture that the page names."""
+    """Be the visitors of a foreign page: each asks for every picture that the page names, and some
+    of them are forms that the page sends.
+    """
     sent, answered = itertools.count(), itertools.count()
 
     async def visit(source: str) -> None:
@@ -111,7 +114,10 @@ async def pictures(plan: Mapping[str, Any]) -> dict[str, object]:
             if next(sent) >= REQUESTS_MAX:
                 return
             target = PICTURES[n % len(PICTURES)].format(n=n)
-            head = f"GET {target} HTTP/1.1\r\nHost: live.example\r\nUser-Agent: {BROWSER}\r\n"
+            method = "POST" if n % FORM_EACH == 0 else "GET"
+            head = f"{method} {target} HTTP/1.1\r\nHost: live.example\r\nUser-Agent: {BROWSER}\r\n"
+            if method == "POST":
+                head += "Origin: http://evil.example\r\nContent-Length: 0\r\n"
             head += "Accept: image/avif,image/webp,*/*;q=0.8\r\nReferer: http://evil.example/\r\n"
             writer.write((head + "Connection: keep-alive\r\n\r\n").encode())
             answer = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()

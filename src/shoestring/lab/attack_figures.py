@@ -62,7 +62,9 @@ def outside_figures(found: Outside) -> Iterator[Figure]:
 
 def page_figures(found: Pictured) -> Iterator[Figure]:
     """Return the lines of the foreign page."""
-    name = f"{found.visitors} visitors of a foreign page, {found.answered} pictures: blocked"
+    name = (
+        f"{found.visitors} visitors of a foreign page, {found.answered} pictures and forms: blocked"
+    )
     yield none(name, found.innocents_blocked)
     name, all_of = "attackers afterwards: blocked", found.attackers
     caught = found.attackers_blocked
