@@ -206,3 +206,20 @@ def test_a_pack_that_git_refuses_is_noted_with_gits_reason(gate: Gate):
     noted = (gate.folder / "noted").read_text()
     assert noted.startswith("anna: ")
     assert len(noted) > 10
+
+
+@pytest.mark.parametrize(
+    ("module", "heavy"),
+    [
+        ("shoestring.site.gate_main", {"pydantic", "asyncio", "jinja2", "click", "aiohttp"}),
+        ("shoestring.site.hook", {"pydantic", "asyncio", "jinja2", "click", "aiohttp"}),
+        ("shoestring.site.examine", {"jinja2", "click", "aiohttp", "shoestring.config.model"}),
+    ],
+)
+def test_what_a_push_starts_imports_little(module: str, heavy: set[str]):
+    """Each of these programs starts for every push, and a developer waits for it."""
+    script = f"import sys, {module}; print(*sys.modules)"
+    said = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert heavy.isdisjoint(said.stdout.split())

@@ -22,13 +22,11 @@ from collections.abc import Iterator, Mapping
 from typing import IO
 
 from shoestring.core.errors import ShoestringError
-from shoestring.site import check
 from shoestring.site.gate import Request, allowed
 from shoestring.site.hook import pusher, shown
 from shoestring.site.keys import ROLES, Role
 from shoestring.system.agent_socket import ask, stream
-from shoestring.system.places import SITE_GATE, SITE_REPOSITORY, SITE_SLOTS, SITE_SOCKET
-from shoestring.system.run import PATH
+from shoestring.system.places import PATH, SITE_GATE, SITE_REPOSITORY, SITE_SLOTS, SITE_SOCKET
 
 UNIT = "shoestring-site"
 KEPT = re.compile(r"SSH_CONNECTION|GIT_PROTOCOL")
@@ -166,6 +164,8 @@ def note(name: str, why: str) -> None:
 def press(request: Request, name: str) -> None:
     """Promote, roll back, or say what is live; raises ShoestringError."""
     if request.verb == "check":
+        from shoestring.site import check  # noqa: PLC0415  a push does not wait for its imports
+
         with slot("check", CHECKS_MAX):
             sys.exit(check.over_ssh())
     if request.verb == "status":

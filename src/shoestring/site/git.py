@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import IO
 
 from shoestring.core.errors import CommandError, EngineError
-from shoestring.system.run import PATH
+from shoestring.system.places import PATH
 
 NOBODY = "0" * 40
 GIT_SECONDS = 60.0

@@ -15,35 +15,9 @@ from shoestring.config.model import Config
 from shoestring.core.guard import apache_lines
 from shoestring.core.rendered import Rendered
 from shoestring.core.site import Colour, Environment
+from shoestring.site.modules import modules
 from shoestring.site.sitefile import SiteFile, overrides
 
-MODULES = [
-    "mpm_event",
-    "authz_core",
-    "authz_host",
-    "authn_core",
-    "mime",
-    "dir",
-    "setenvif",
-    "reqtimeout",
-    "alias",
-    "headers",
-    "filter",
-    "deflate",
-    "expires",
-]
-PHP_MODULES = ("proxy", "proxy_fcgi")
-NEEDS: Mapping[str, tuple[str, ...]] = {
-    "ssl": ("socache_shmcb",),
-    "auth_basic": ("authn_file", "authz_user"),
-    "proxy_http": ("proxy",),
-    "proxy_wstunnel": ("proxy",),
-    "proxy_balancer": ("proxy", "slotmem_shm", "lbmethod_byrequests"),
-    "auth_digest": ("authn_file", "authz_user"),
-    "proxy_html": ("proxy", "xml2enc"),
-    "proxy_http2": ("proxy",),
-    "cache_socache": ("cache", "socache_shmcb"),
-}
 # Below 1024, so that no local user can take one before Apache binds it, and answer for the site.
 HEALTH_PORTS: Mapping[tuple[Environment, Colour], int] = {
     ("live", "a"): 941,
@@ -104,14 +78,6 @@ class Instance:
     def health_port(self) -> int:
         """Return the port of 127.0.0.1 at which this instance alone answers."""
         return TRIAL_PORT if self.trial else HEALTH_PORTS[self.environment, self.colour]
-
-
-def modules(wanted: SiteFile) -> tuple[str, ...]:
-    """Return the modules that are loaded, each once, what they need before them."""
-    asked = [*MODULES, *(PHP_MODULES if wanted.php else ())]
-    for module in wanted.modules:
-        asked += [*NEEDS.get(module, ()), module]
-    return tuple(dict.fromkeys(asked))
 
 
 def listens(config: Config, environment: Environment) -> tuple[str, ...]:

@@ -14,8 +14,8 @@ from typing import Protocol
 from shoestring.config.slices import Site
 from shoestring.core.errors import EngineError
 from shoestring.site import directives, policy
+from shoestring.site.modules import modules
 from shoestring.site.policy import Entry, Finding
-from shoestring.site.render import modules
 from shoestring.site.sitefile import NAME, SIZE_MAX, SiteFile, read_all
 
 FINDINGS_MAX = 200

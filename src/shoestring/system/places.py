@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+# Where the distribution has its programs: what ours start sees no other PATH.
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 RUN = Path("/run/shoestring")
 STATE = Path("/var/lib/shoestring")
 

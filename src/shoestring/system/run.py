@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from shoestring.core.errors import CommandError
+from shoestring.system.places import PATH
 
-PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 OUTPUT_MAX = 4 * 1024 * 1024
 
 
