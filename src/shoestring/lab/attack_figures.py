@@ -77,7 +77,9 @@ def memory_figures(weighed: Mapping[str, tuple[Weighed, Weighed]]) -> Iterator[F
         for unit, now in after.memory.items():
             limit = after.limits[unit]
             said = f"{limit:g} MB or less" if limit < MEMORY_NONE else "a limit (MemoryMax)"
-            yield Figure(f"{node}: {unit}", now, "MB", said, now <= limit < MEMORY_NONE)
+            yield Figure(
+                f"{node}: {unit}, peak of memory", now, "MB", said, now <= limit < MEMORY_NONE
+            )
         for folder, size in after.disk.items():
             grown = size - before.disk.get(folder, 0.0)
             said = f"{DISK_GROWN_MB_MAX} MB or less"

@@ -182,6 +182,7 @@ def as_mysql(lab: Lab, node: str = "alpha") -> list[Reached]:
     host, other = lab.hosts[node], lab.other(node)
     tried = [a for a in attempts(lab, node, "mysql") if a.what != "/etc/mysql/shoestring/node.key"]
     tried = [a for a in tried if not a.what.startswith("/var/lib/mysql")]
+    tried = [a for a in tried if (a.row, a.what[-9:]) != ("ports of the other node", "port 3306")]
     found = probe.as_user(host, "mysql", tried, "user mysql")
     for port in PEER_PORTS[:2]:
         for certificate in ("node.crt", "peer.crt"):

@@ -250,7 +250,7 @@ FOLDERS = ("/var/lib/shoestring", "/srv")
 
 @dataclass(frozen=True, slots=True)
 class Weighed:
-    """A node's memory by unit and disk by folder, in megabytes."""
+    """A node's peak of memory by unit, its limit, and disk by folder, in megabytes."""
 
     memory: Mapping[str, float]
     limits: Mapping[str, float]
@@ -258,13 +258,18 @@ class Weighed:
 
 
 def weigh(host: Host) -> Weighed:
-    """Return what our units and folders take now."""
+    """Return what our units' programs have taken at most, and what their folders take now.
+
+    The peak of resident memory (VmHWM, proc_pid_status(5)): the lab's hosts may have no controller
+    of memory. What a program starts for a push has limits of its own.
+    """
     memory, limits = {}, {}
     for unit in UNITS:
-        words = ["systemctl", "show", "-P", "MemoryCurrent", "-P", "MemoryMax", unit]
-        now, most = [*host.run(words).out.split(), "", ""][:2]
-        memory[unit] = int(now) / 2**20 if now.isdigit() else 0.0
-        limits[unit] = int(most) / 2**20 if most.isdigit() and len(most) < 16 else float("inf")
+        said = host.run(["systemctl", "show", "-P", "MemoryMax", unit]).out.strip()
+        limits[unit] = int(said) / 2**20 if said.isdigit() and len(said) < 16 else float("inf")
+        pid = host.run(["systemctl", "show", "-P", "MainPID", unit]).out.strip()
+        status = host.run(["cat", f"/proc/{pid}/status"]).out
+        memory[unit] = int(status.partition("VmHWM:")[2].split()[0]) / 2**10
     said = host.run(["du", "-sm", *FOLDERS], timeout_seconds=120).out
     disk = {line.split()[1]: float(line.split()[0]) for line in said.splitlines()}
     return Weighed(memory, limits, disk)

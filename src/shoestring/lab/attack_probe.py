@@ -42,6 +42,8 @@ PUBLIC = {
     "/var/lib/shoestring/pair.toml": "the pair's settings",
     "/var/lib/shoestring/applied.json": "sums of files",
     "/etc/shoestring/firewall.nft": "the firewall's rules",
+    "/etc/shoestring/firewall-users.nft": "the firewall's rules",
+    "/etc/shoestring/site-users": "names of users",
     "/var/lib/shoestring/journal.db": "the agent's decisions",
     "/run/shoestring/memory.json": "the agent's memory",
     "/run/shoestring/status.json": "the pair's status",
@@ -49,9 +51,6 @@ PUBLIC = {
     "/var/lib/shoestring/database": "names of files",
     "/run/credentials": "names of units",
     "/var/lib/mysql": "names of databases, as Debian has it",
-    "/var/lib/shoestring/site/keys.json": "public keys",
-    "/var/lib/shoestring/site/.ssh/authorized_keys": "public keys",
-    "/var/lib/shoestring/site/httpd": "the server's configuration, made from the site's",
 }
 # php-fpm starts as the site's user, so it reads its own settings as that user: no secret there.
 OWN_SETTINGS = {
@@ -133,8 +132,10 @@ def sockets(host: Host, *, site: bool = False) -> Iterator[Attempt]:
 
 def ports(lab: Lab, *, own: str) -> Iterator[Attempt]:
     """Yield an attempt at every port that either node listens on, at every address."""
+    holder = lab.holder()
     for node, host in lab.hosts.items():
-        addresses = {LIVE, LIVE6, STAGING, NODE_ADDRESSES[node], NODE_ADDRESSES6[node]}
+        addresses = {STAGING, NODE_ADDRESSES[node], NODE_ADDRESSES6[node]}
+        addresses |= {LIVE, LIVE6} if node == holder else set()
         if node == own:
             addresses |= {"127.0.0.1", "::1"}
         for address, port in _listened(host):
@@ -143,7 +144,7 @@ def ports(lab: Lab, *, own: str) -> Iterator[Attempt]:
                     continue
                 row = "ports of this node" if node == own else "ports of the other node"
                 offered = OFFERED_PORTS.get(port, "")
-                if node == own and at == "127.0.0.1" and port == 3306:
+                if port == 3306 and (node == own or at == LIVE):  # database.clients names the nodes
                     offered = "MariaDB, which asks for an account"
                 if node == own and at == "127.0.0.1" and port in HEALTH_PORTS.values():
                     offered = "the site itself, at the port of its health check"

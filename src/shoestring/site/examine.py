@@ -103,10 +103,13 @@ def _kept(repository: Repository, question: Question) -> Iterator[policy.Finding
 
 
 def run() -> None:
-    """Answer the question on standard input."""
+    """Answer the question on standard input; where it ends without one, there is none."""
     sys.stdin.reconfigure(encoding="utf-8")  # type: ignore[union-attr]
+    asked = sys.stdin.read(REQUEST_MAX)
+    if not asked:
+        return
     try:
-        question = Question.model_validate_json(sys.stdin.read(REQUEST_MAX), strict=False)
+        question = Question.model_validate_json(asked, strict=False)
         answer = examined(question).model_dump_json()
     except ShoestringError as error:
         answer = json.dumps({"error": error.message[:SENTENCE_MAX], "hint": error.hint})

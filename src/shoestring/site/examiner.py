@@ -18,7 +18,7 @@ from shoestring.core.errors import EngineError
 from shoestring.site.examine import SHOWN_MAX, Question, Verdict
 from shoestring.site.git import Limits, limited
 from shoestring.site.sitefile import SiteFile
-from shoestring.system.run import run_as
+from shoestring.site.spare import Spare
 
 EXAMINE_SECONDS = 120.0
 KNOWN_MAX = 50
@@ -30,8 +30,10 @@ class Examiner:
 
     def __init__(self, repository: Path, user: str, site: Site) -> None:
         self._repository = repository
-        self._user = user
         self._site = site
+        memory = 768 + 4 * int(site.file_size_max_mb)
+        limits = Limits(memory_mb=memory, cpu_seconds=120, file_mb=64)
+        self._spare = Spare(user, limited(COMMAND, limits))
         self._known: OrderedDict[str, SiteFile] = OrderedDict()
 
     def release(self, source: str, quarantine: Path | None = None) -> SiteFile:
@@ -60,14 +62,9 @@ class Examiner:
             base=next(reversed(self._known), "") if deployed else "",
             site=self._site,
         )
-        memory = 768 + 4 * int(self._site.file_size_max_mb)
-        said = run_as(
-            self._user,
-            limited(COMMAND, Limits(memory_mb=memory, cpu_seconds=120, file_mb=64)),
-            stdin=question.model_dump_json().encode(),
-            timeout_seconds=EXAMINE_SECONDS,
-        ).out
-        answer = json.loads(said)
+        answer = json.loads(
+            self._spare.run(question.model_dump_json().encode(), EXAMINE_SECONDS).out
+        )
         if "error" in answer:
             raise EngineError(str(answer["error"]), hint=str(answer.get("hint", "")))
         try:

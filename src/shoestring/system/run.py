@@ -101,27 +101,50 @@ def run_as(
     Raises CommandError when it cannot be started, does not end in time, or ends with a code that
     is not `fine`.
     """
+    process = start_as(user, argv, env=env)
+    return finished(process, stdin=stdin, timeout_seconds=timeout_seconds, fine=fine)
+
+
+def start_as(
+    user: str, argv: Sequence[str], *, env: Mapping[str, str] | None = None
+) -> subprocess.Popen[bytes]:
+    """Start a command as another user, without any group but that user's; raises CommandError."""
     try:
-        done = subprocess.run(
+        return subprocess.Popen(
             list(argv),
-            input=stdin,
-            capture_output=True,
-            timeout=timeout_seconds,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             env=_environment(env),
-            check=False,
             user=user,
             group=user,
             extra_groups=[],
             umask=0o022,
         )
-    except subprocess.TimeoutExpired as error:
-        raise _too_slow(argv, timeout_seconds) from error
     except OSError as error:
         raise _cannot_start(argv, error) from error
-    if done.returncode not in fine:
-        said = Result(done.returncode, _text(done.stdout[-2000:]), _text(done.stderr))
+
+
+def finished(
+    process: subprocess.Popen[bytes],
+    *,
+    stdin: bytes = b"",
+    timeout_seconds: float = 30,
+    fine: Container[int] = (0,),
+) -> Printed:
+    """Give a command that was started its input; return what it printed. Raises as `run_as`."""
+    argv = [str(word) for word in process.args]  # type: ignore[union-attr]
+    with process:
+        try:
+            out, err = process.communicate(stdin, timeout=timeout_seconds)
+        except subprocess.TimeoutExpired as error:
+            raise _too_slow(argv, timeout_seconds) from error
+        finally:
+            process.kill()  # whatever went wrong, nobody is left to wait for it
+    if process.returncode not in fine:
+        said = Result(process.returncode, _text(out[-2000:]), _text(err))
         _checked(argv, said, check=True)
-    return Printed(done.stdout, done.stderr)
+    return Printed(out, err)
 
 
 def run_to_file(argv: Sequence[str], path: Path, *, timeout_seconds: float) -> None:
