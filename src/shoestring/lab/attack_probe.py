@@ -144,7 +144,9 @@ def ports(lab: Lab, *, own: str) -> Iterator[Attempt]:
                     continue
                 row = "ports of this node" if node == own else "ports of the other node"
                 offered = OFFERED_PORTS.get(port, "")
-                if port == 3306 and (node == own or at == LIVE):  # database.clients names the nodes
+                if port == 3306 and (
+                    node == own or at in (LIVE, LIVE6)
+                ):  # both nodes' sites ask it
                     offered = "MariaDB, which asks for an account"
                 if node == own and at == "127.0.0.1" and port in HEALTH_PORTS.values():
                     offered = "the site itself, at the port of its health check"
