@@ -7,7 +7,7 @@ from typing import Literal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shoestring.lab.histories import Transaction, check
+from shoestring.lab.histories import Transaction, both_answered, check
 
 Outcome = Literal["ok", "fail", "unknown"]
 
@@ -101,3 +101,11 @@ def test_whatever_a_single_server_does_one_after_the_other_is_sound(
     said = check(found, lists)
     assert said.all == []
     assert said.stale_seconds == 0.0
+
+
+def test_two_that_answer_at_once_are_told_and_one_after_the_other_is_not():
+    move = [(n / 10, "alpha") for n in range(20)] + [(3 + n / 10, "beta") for n in range(20)]
+    assert both_answered(move) == 0
+    assert both_answered([*move, (2.95, "alpha"), (3.05, "alpha")]) > 0
+    back = [*move, *((6 + n / 10, "alpha") for n in range(20))]
+    assert both_answered(back) == 0

@@ -9,16 +9,11 @@ from rich.table import Table
 from shoestring.lab.attack_outside import PACE_SECONDS_MAX, Outside, Pictured, Weighed
 from shoestring.lab.attack_probe import Reached
 from shoestring.lab.attack_pushes import ANSWER_SECONDS, Outcome
-from shoestring.lab.figures import Figure
+from shoestring.lab.figures import Figure, none
 
 PUSHES_MIN = 60
 MEMORY_NONE = float("inf")
 DISK_GROWN_MB_MAX = 100
-
-
-def none(name: str, value: float, unit: str = "") -> Figure:
-    """Return the line of what must not happen at all."""
-    return Figure(name, value, unit, "0", value == 0)
 
 
 def push_figures(found: Sequence[Outcome]) -> Iterator[Figure]:

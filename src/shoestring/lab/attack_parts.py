@@ -12,7 +12,6 @@ from shoestring.lab import attack_inside, attack_outside
 from shoestring.lab.attack_cases import Case, load
 from shoestring.lab.attack_figures import (
     memory_figures,
-    none,
     outside_figures,
     page_figures,
     push_figures,
@@ -22,7 +21,7 @@ from shoestring.lab.attack_outside import Outside, Pictured, Weighed, steady, we
 from shoestring.lab.attack_probe import Reached
 from shoestring.lab.attack_pushes import Outcome, Pusher, push_all
 from shoestring.lab.attack_watch import watching
-from shoestring.lab.figures import Figure
+from shoestring.lab.figures import Figure, none
 from shoestring.lab.guard_trials import Detected, detect
 from shoestring.lab.labs import Lab
 from shoestring.lab.site_trials import Tell

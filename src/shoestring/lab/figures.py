@@ -38,6 +38,11 @@ NO_OUTAGE = ("agent-kill", "agent-stop", "agent-upgrade", "node-return")
 STAYS = ("agent-kill", "agent-stop", "agent-upgrade", "busy-cpu", "node-return")
 
 
+def none(name: str, value: float, unit: str = "") -> Figure:
+    """Return the line of what must not happen at all."""
+    return Figure(name, value, unit, "0", value == 0)
+
+
 def figures(rounds: Sequence[Round], cost: Cost | None, up_seconds: float) -> list[Figure]:
     """Return every line of the table that these rounds can fill."""
     found = [*_outages(rounds), *_quiet(rounds), *_planned(rounds)]

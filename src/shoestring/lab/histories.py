@@ -14,6 +14,7 @@ from itertools import pairwise
 from typing import Literal
 
 List = tuple[str, ...]
+BOTH_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,16 @@ def check(found: Sequence[Transaction], ends: Mapping[int, List]) -> Anomalies:
         checked=len(good),
         ends=ends,
     )
+
+
+def both_answered(commits: Sequence[tuple[float, str]]) -> int:
+    """Count how often a node answered again so soon after the other one that neither had stopped.
+
+    commits: when each was answered, and by which node; "" where that is not known.
+    """
+    known = sorted((at, node) for at, node in commits if node)
+    changes = [(a[0], b[0]) for a, b in pairwise(known) if a[1] != b[1]]
+    return sum(second[0] - first[1] < BOTH_SECONDS for first, second in pairwise(changes))
 
 
 def _lost(good: Sequence[Transaction], ends: Mapping[int, List]) -> Iterator[str]:
