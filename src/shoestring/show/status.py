@@ -155,10 +155,13 @@ def _troubles(document: Document) -> Iterator[Trouble]:
             f"and what is shown of checks is {document['agent_dead']:.0f} s old",
             "systemctl restart shoestring-agent; journalctl -u shoestring-agent",
         )
+    told: set[tuple[str, str]] = set()  # what concerns the pair, both nodes tell
     for node in document["nodes"]:
         report = _report(document, node)
-        if report is not None:
-            yield from _of_node(node, report)
+        for trouble in _of_node(node, report) if report is not None else ():
+            if (trouble.code, trouble.sentence) not in told:
+                told.add((trouble.code, trouble.sentence))
+                yield trouble
     for vip in document["vips"]:
         holder = _holder(document, vip)
         if holder == "nobody":
