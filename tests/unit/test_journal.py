@@ -57,6 +57,37 @@ def test_a_disk_that_refuses_is_counted_and_survived(tmp_path: Path):
     writer.stop()
 
 
+@pytest.mark.parametrize(
+    "broken", [b"no database at all" * 500, b"SQLite format 3\0" + b"\1" * 9000]
+)
+def test_a_broken_journal_is_kept_beside_a_new_one(tmp_path: Path, broken: bytes):
+    path = tmp_path / "journal.db"
+    path.write_bytes(broken)
+    writer = JournalWriter(path)
+    writer.start()
+    snapshot = snapshot_of(BAD)
+    writer.record(snapshot, REMEMBERED, decide(CONFIG, REMEMBERED, snapshot))
+    writer.stop()
+    assert (writer.lost, writer.trouble) == (0, "")
+    assert [told.event.code for told in events(10, path)] == ["CHK-201"]
+    assert (tmp_path / "journal.db.broken").read_bytes() == broken
+
+
+def test_a_journal_that_breaks_under_the_agent_is_begun_again(tmp_path: Path):
+    path = tmp_path / "journal.db"
+    for round_ in range(2):
+        writer = JournalWriter(path)
+        writer.start()
+        snapshot = snapshot_of(BAD)
+        writer.record(snapshot, REMEMBERED, decide(CONFIG, REMEMBERED, snapshot))
+        writer.stop()
+        assert writer.lost == 0
+        if not round_:
+            data = path.read_bytes()
+            path.write_bytes(data[:4096] + b"\xff" * (len(data) - 4096))
+    assert len(events(10, path)) == 1
+
+
 def test_no_journal_is_a_sentence(tmp_path: Path):
     with pytest.raises(ShoestringError, match="there is no journal"):
         events(10, tmp_path / "journal.db")

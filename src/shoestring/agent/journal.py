@@ -6,7 +6,9 @@ and never the failover; what does not fit is counted.
 
 from __future__ import annotations
 
+import contextlib
 import json
+import logging
 import queue
 import sqlite3
 import threading
@@ -24,6 +26,8 @@ from shoestring.core.event import CATALOGUE, Event
 from shoestring.core.snapshot import Snapshot
 from shoestring.system.places import JOURNAL
 
+LOG = logging.getLogger("shoestring")
+BROKEN = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 ROWS_MAX = 20_000
 QUEUE_MAX = 1000
 PRUNE_EVERY = 500
@@ -96,17 +100,38 @@ class JournalWriter:
     def _work(self) -> None:
         written = 0
         while (item := self._queue.get()) is not None:
+            batch = [*self._batch(item)]
+            written += 1
             try:
-                with closing(_open(self._path)) as database, database:
-                    for sql, row in self._batch(item):
-                        database.execute(sql, row)
-                    written += 1
-                    if written % PRUNE_EVERY == 1:
-                        _prune(database)
+                try:
+                    self._write(batch, prune=written % PRUNE_EVERY == 1)
+                except sqlite3.DatabaseError as error:
+                    if not _is_broken(error):
+                        raise
+                    self._set_aside(error)
+                    self._write(batch, prune=False)
                 self.trouble = ""
             except (sqlite3.Error, OSError) as error:
                 self.lost += 1
                 self.trouble = str(error)
+
+    def _write(self, batch: list[tuple[str, tuple[object, ...]]], *, prune: bool) -> None:
+        with closing(_open(self._path)) as database, database:
+            for sql, row in batch:
+                database.execute(sql, row)
+            if prune:
+                _prune(database)
+
+    def _set_aside(self, error: sqlite3.Error) -> None:
+        """Keep a file that is no sound database beside a new one: an agent's past is no reason to
+        have no journal from now on.
+        """
+        LOG.warning("%s is broken (%s): kept as %s.broken, a new one begins",
+                    self._path, error, self._path.name)  # fmt: skip
+        self._path.replace(f"{self._path}.broken")
+        for suffix in ("-wal", "-shm"):
+            with contextlib.suppress(FileNotFoundError):
+                self._path.with_name(f"{self._path.name}{suffix}").unlink()
 
     def _batch(
         self, first: tuple[str, tuple[object, ...]]
@@ -134,6 +159,12 @@ def _open(path: Path) -> sqlite3.Connection:
         database.close()
         raise
     return database
+
+
+def _is_broken(error: sqlite3.Error) -> bool:
+    """Tell whether the file is no sound database (the low byte of an extended code is the kind)."""
+    code = getattr(error, "sqlite_errorcode", 0)
+    return code & 0xFF in BROKEN
 
 
 def _prune(database: sqlite3.Connection) -> None:

@@ -272,17 +272,18 @@ def test_a_full_disk_gives_the_address_and_the_writer_away(
     )
     if shared:
         shrink += (
-            " && cp -a /var/lib/shoestring /var/lib/mysql/.state && "
+            " && systemctl stop shoestring-agent && "  # it writes there
+            "cp -a /var/lib/shoestring /var/lib/mysql/.state && "
             "mount --bind /var/lib/mysql/.state /var/lib/shoestring && "
-            "systemctl restart shoestring-agent"
+            "systemctl start shoestring-agent"
         )
     alpha.run(["shoestring", "move", "live", "beta"], timeout_seconds=60)
     settle(pair)
-    alpha.run(["sh", "-c", shrink], timeout_seconds=90)
-    settle(pair)
-    alpha.run(["shoestring", "move", "live", "alpha"], timeout_seconds=60)
-    settle(pair)
     try:
+        alpha.run(["sh", "-c", shrink], timeout_seconds=90)
+        settle(pair)
+        alpha.run(["shoestring", "move", "live", "alpha"], timeout_seconds=60)
+        settle(pair)
         first = fresh_number()
         with writing(through_the_address(pair, first)) as ledger:
             time.sleep(1)
