@@ -20,6 +20,7 @@ from typing import IO
 
 from shoestring.core.errors import CommandError, EngineError
 from shoestring.system.places import PATH
+from shoestring.system.run import as_user
 
 NOBODY = "0" * 40
 GIT_SECONDS = 60.0
@@ -183,17 +184,14 @@ class Git:
         errors: IO[bytes],
         env: Mapping[str, str] | None,
     ) -> subprocess.Popen[bytes]:
-        other = bool(self.user) and os.geteuid() == 0
+        argv = limited(["git", *words], self.limits)
         try:
             return subprocess.Popen(
-                limited(["git", *words], self.limits),
+                as_user(self.user, argv) if self.user and os.geteuid() == 0 else argv,
                 stdin=source,
                 stdout=subprocess.PIPE,
                 stderr=errors,
                 env={**surroundings(self.path, self.quarantine), **(env or {})},
-                user=self.user if other else None,
-                group=self.user if other else None,
-                extra_groups=[] if other else None,
                 umask=0o022,
                 start_new_session=True,
             )
