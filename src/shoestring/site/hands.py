@@ -11,7 +11,6 @@ import contextlib
 import json
 import pwd
 import shutil
-import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -277,7 +276,7 @@ class Hands(Leased):
         old = instances.deploy(self.config, environment, wanted)
         if old is not None:
             instances.drain(old)
-            threading.Thread(target=instances.retire, args=(old,), daemon=True).start()
+            instances.retire_beside(old)
 
     # --- what is so
 

@@ -10,6 +10,7 @@ import hashlib
 import http.client
 import json
 import socket
+import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -38,6 +39,7 @@ from shoestring.system.systemd import is_active, main_pid, systemctl
 START_SECONDS = 10.0
 DRAIN_SECONDS = 0.3
 STOP_SECONDS = 90.0
+_RETIRING: dict[str, threading.Thread] = {}  # by the name of the instance
 KEYS_MAX, KEY_BYTES_MAX = 256, 256 * 1024
 # What a generation answers at whose mark does not say its port: it began before these were kept.
 BEFORE_PORTS = {key: port + 6500 for key, port in HEALTH_PORTS.items()}
@@ -151,6 +153,7 @@ def deploy(config: Config, environment: Environment, wanted: Wanted) -> Instance
         _mark(instance, {**mark, "source": wanted.source})
         return None
     instance = now[0].other if now is not None else Instance(environment, "a")
+    _wait_retired(instance)
     _write(config, instance, wanted)
     if now is not None and old:
         adoption.begin(environment, main_pid(httpd_unit(now[0])))
@@ -256,6 +259,22 @@ def drain(instance: Instance) -> None:
     """
     time.sleep(DRAIN_SECONDS)
     run(["systemctl", "stop", "--no-block", httpd_unit(instance)], check=False)
+
+
+def retire_beside(instance: Instance) -> None:
+    """Retire a generation while other things are done."""
+    thread = threading.Thread(target=retire, args=(instance,), daemon=True)
+    _RETIRING[instance.name] = thread
+    thread.start()
+
+
+def _wait_retired(instance: Instance) -> None:
+    """Wait until the generation that had these units before is gone: what ends it would end the
+    next one, too.
+    """
+    thread = _RETIRING.pop(instance.name, None)
+    if thread is not None:
+        thread.join()
 
 
 def retire(instance: Instance) -> None:
