@@ -148,7 +148,7 @@ def test_by_the_other_nodes_word_alone_nobody_is_judged():
 
 
 def test_a_log_that_is_read_late_is_judged_as_if_it_had_been_read_at_once():
-    """What is told to the other node, or heard of it, is of now; the lines are of an hour ago."""
+    """The other node is told, and heard, now; the lines were written an hour ago."""
     for heard in ([], [Held("203.0.0.7", 10.0, 10.0, {"injection": 10.0})]):
         watch = Watch()
         for number in range(3):

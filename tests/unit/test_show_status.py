@@ -1,4 +1,4 @@
-"""The status as people read it: what concerns the pair is told once, whoever tells it."""
+"""The status as people read it: a problem of the pair is told once, though both nodes tell it."""
 
 from __future__ import annotations
 

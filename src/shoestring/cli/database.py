@@ -82,7 +82,7 @@ def _link(as_json: bool) -> None:
     if as_json:
         print_json({"done": True})
     else:
-        echo(f"{' and '.join(config.nodes)} are linked anew, both ways")
+        echo(f"{' and '.join(config.nodes)} are linked again, both ways")
 
 
 @command.command("ghosts")

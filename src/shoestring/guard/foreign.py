@@ -22,7 +22,7 @@ first request of any other kind is added to it.
 
 Passwords can be guessed by a foreign page's forms, too. From where more of them have come than that
 bound, Apache refuses further ones (`Forms`): the page's visitor keeps the site, with its own forms,
-and whoever forges an Origin gets no more guesses by it.
+and an attacker who forges an Origin gets no more guesses.
 """
 
 from __future__ import annotations
