@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from urllib.parse import quote
 
 import pytest
 
 from shoestring.core.errors import UsageError
-from shoestring.guard.crawlers import Crawlers, claims, is_engines
+from shoestring.guard.crawlers import Crawlers, _may_pass, claims, is_engines
 from shoestring.guard.engine import Engine
 from shoestring.guard.judge import Judge
 from shoestring.guard.lines import combined
@@ -236,6 +237,23 @@ def test_nobody_is_verified_where_dns_says_nothing_and_nobody_waits_for_it():
     asked = Crawlers()
     wait_until(lambda: asked.verified("203.0.113.9") is not None, 5, "it has answered, or not")
     assert asked.verified("203.0.113.9") is False
+
+
+@pytest.mark.parametrize(
+    ("error", "passes"),
+    [
+        (socket.herror(1, "Unknown host"), False),
+        (socket.herror(2, "Host name lookup failure"), True),
+        (socket.herror(4, "No address associated with name"), False),
+        (socket.gaierror(socket.EAI_NONAME, "no such name"), False),
+        (socket.gaierror(socket.EAI_AGAIN, "try again"), True),
+        (ConnectionRefusedError(111, "refused"), True),
+    ],
+)
+def test_a_name_that_does_not_exist_is_an_answer_and_a_silent_dns_is_none(
+    error: OSError, passes: bool
+):
+    assert _may_pass(error) is passes
 
 
 def test_scores_fade_and_a_clock_that_goes_back_fades_nothing():
