@@ -11,7 +11,7 @@ import pytest
 
 from shoestring.config.slices import Site
 from shoestring.site.policy import LINK, Entry
-from shoestring.site.vetting import FINDINGS_MAX, RefusedError, Vetting
+from shoestring.site.vetting import FINDINGS_MAX, Vetting
 
 CASES = Path(__file__).parents[1] / "cases/site-config"
 PAGE = {"public/index.html": b"hello"}
@@ -200,14 +200,6 @@ def test_every_finding_comes_at_once_up_to_a_bound():
     assert many[-1] == "the site: and 800 more findings"
 
 
-def test_check_carries_every_finding():
-    trees = Trees({**PAGE, "conf/a.conf": b"Listen 80\n" * 40})
-    with pytest.raises(RefusedError) as caught:
-        Vetting(trees, Site()).check("x")
-    assert len(caught.value.findings) == 40
-    assert "and 10 more" in caught.value.message
-
-
 def test_htaccess_counts_where_site_toml_has_it_read_and_each_time():
     hostile = {"public/.htaccess": b"SetHandler cgi-script\n"}
     assert found(hostile) == []
@@ -224,19 +216,33 @@ def test_configuration_in_a_folder_named_like_a_file_is_looked_at():
     assert found({"conf/users": b"LoadFile /tmp/x\n"}) == []
 
 
-def test_contents_are_looked_at_once_and_private_keys_found():
+def test_private_keys_and_pointers_are_found_in_contents():
     key = b"-----BEGIN RSA PRIVATE KEY-----\n"
     assert any("private key" in s for s in found({"public/notes.txt": key}))
     assert any("private key" in s for s in found({"public/x.pem": b"x" * 10_000 + key}))
     assert any(
         "LFS" in s for s in found({"public/v": b"version https://git-lfs.github.com/spec/v1"})
     )
-    trees = Trees({**PAGE, "public/a": b"a", "conf/a.conf": b"KeepAlive On\n"})
-    vetting = Vetting(trees, Site())
-    assert vetting.findings("x") == []
-    first = trees.asked
-    assert vetting.findings("x") == []
-    assert trees.asked - first == 1  # configuration alone
+
+
+def test_contents_of_paths_that_have_not_changed_are_left_out_but_not_configuration():
+    key = b"-----BEGIN RSA PRIVATE KEY-----\n"
+    conf = {"conf/a.conf": b"KeepAlive On\n"}
+    trees = Trees({**PAGE, "public/a": b"a", "public/b": b"b", "public/x.pem": b"x", **conf})
+    assert Vetting(trees, Site(), lambda: {"public/b"}).findings("x") == []
+    assert trees.asked == 3, "public/b, and what is looked at each time"
+    keyed = Trees({**PAGE, "public/a": key, "public/b": b"b"})
+    assert Vetting(keyed, Site(), lambda: {"public/a"}).findings("x")
+    assert not Vetting(keyed, Site(), lambda: {"public/b"}).findings("x")
+
+
+def test_what_has_changed_is_not_asked_of_a_tree_that_is_too_large():
+    def asked() -> set[str]:
+        raise AssertionError("git would list what has no end")
+
+    many = Trees({f"public/{n}": b"" for n in range(11)})
+    found = Vetting(many, Site(files_max=10), asked).findings("x")
+    assert [finding.path for finding in found] == ["the site"]
 
 
 def test_configuration_has_a_bound():

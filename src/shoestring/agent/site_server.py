@@ -61,6 +61,7 @@ LOG = logging.getLogger("shoestring-site")
 REQUEST_MAX = 2 * 1024 * 1024
 WHOLE_SECONDS = 600.0
 CHANGED_SECONDS = 1.0
+AFTER_SECONDS = 0.3
 LINES_MAX = 1000
 EXAMINATIONS_MAX = 3
 FOR_THE_REPOSITORY = ("/push", "/received", "/refused", "/promote", "/rollback", "/overview")
@@ -348,7 +349,7 @@ class SiteServer:
             LOG.warning("the new pair.toml could not be brought to Apache: %s", error)
 
     async def watch(self) -> None:
-        """Compare what is served with git: often by a look, once an hour to the byte.
+        """Compare what is served with git: often by a look, now and then to the byte.
 
         And remove releases that nobody can ask for any more.
         """
@@ -371,6 +372,8 @@ class SiteServer:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(interval):
                     await self._wake.wait()
+                    # Whoever has woken this is still being answered.
+                    await asyncio.sleep(AFTER_SECONDS)
 
 
 class ChangedError(Exception):

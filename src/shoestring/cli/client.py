@@ -6,7 +6,6 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from shoestring.config.load import load
 from shoestring.core.errors import ShoestringError
 from shoestring.system.agent_socket import ask, ask_peer
 from shoestring.system.clock import wall_seconds
@@ -32,7 +31,8 @@ def status() -> Mapping[str, Any]:
 
 def _correct_by_kernel(document: dict[str, Any]) -> None:
     """Put in who holds what right now; the rest of the document stays as old as it is."""
-    # Only here: a netlink library takes longer to load than the agent takes to answer.
+    # Only here: these take longer to load than the agent takes to answer.
+    from shoestring.config.load import load  # noqa: PLC0415
     from shoestring.system.netlink import Netlink, once  # noqa: PLC0415
 
     config = load()

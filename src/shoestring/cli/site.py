@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import click
@@ -13,8 +14,7 @@ import click
 from shoestring.cli.client import status
 from shoestring.cli.output import console, echo, json_option, print_json
 from shoestring.cli.site_check import command as check_command
-from shoestring.config.load import in_force, load
-from shoestring.core.errors import ShoestringError, UsageError
+from shoestring.core.errors import ShoestringError, SilentError, UsageError
 from shoestring.show.site import history_lines, preview_lines, shared_lines, site_lines
 from shoestring.system.agent_socket import ask, stream
 from shoestring.system.places import SITE_SOCKET
@@ -25,12 +25,25 @@ KEY_MAX = 8000
 
 def ask_site(method: str, path: str, body: Mapping[str, object] | None = None) -> Mapping[str, Any]:
     """Ask the site's program; raises ShoestringError, UsageError where there is no [site]."""
-    need_site()
-    return ask(method, path, body, at=SITE_SOCKET, unit=UNIT)
+    with told_if_off():
+        return ask(method, path, body, at=SITE_SOCKET, unit=UNIT)
+
+
+@contextmanager
+def told_if_off() -> Iterator[None]:
+    """Raise UsageError where the site's program is silent because the slice is off."""
+    try:
+        yield
+    except SilentError:
+        need_site()
+        raise
 
 
 def need_site() -> None:
     """Raise UsageError if the slice is off."""
+    # Only here: reading pair.toml takes longer than the site's program takes to answer.
+    from shoestring.config.load import in_force, load  # noqa: PLC0415
+
     if load(in_force()).site is None:
         raise UsageError("pair.toml has no [site]", hint="add the table, then shoestring apply")
 
@@ -42,19 +55,17 @@ def operator() -> str:
 
 def follow(path: str, body: Mapping[str, object], as_json: bool) -> None:
     """Have the site do something, and print its lines as they come; raises ShoestringError."""
-    need_site()
-    done: Mapping[str, Any] = {}
-    for line in stream(path, body, at=SITE_SOCKET, unit=UNIT):
-        if "error" in line:
-            raise ShoestringError(str(line["error"]), hint=str(line.get("hint", "")))
-        if "say" in line and not as_json:
-            echo(line["say"])
-        if "done" in line:
-            done = line
-    if not done:
-        raise ShoestringError("the site's program ended in the middle", hint="shoestring site")
-    if as_json:
-        print_json(done)
+    with told_if_off():
+        for line in stream(path, body, at=SITE_SOCKET, unit=UNIT):
+            if "error" in line:
+                raise ShoestringError(str(line["error"]), hint=str(line.get("hint", "")))
+            if "say" in line and not as_json:
+                echo(line["say"])
+            if "done" in line:
+                if as_json:
+                    print_json(line)
+                return
+    raise ShoestringError("the site's program ended in the middle", hint="shoestring site")
 
 
 @click.group("site", invoke_without_command=True)

@@ -8,7 +8,6 @@ import click
 
 from shoestring.cli.output import echo, json_option
 from shoestring.core.errors import EngineError, UsageError
-from shoestring.site import check
 
 
 @click.command("check")
@@ -23,6 +22,9 @@ def command(folder: Path, head: bool, commit: str, shared: tuple[str, ...], as_j
     It works on any machine, as any user. On a node the pair's own limits count, elsewhere the
     defaults. Exit code 0: it would be taken; 1: findings; 2: it could not be looked at.
     """
+    # Only here: the other verbs of the site do not wait for its imports.
+    from shoestring.site import check  # noqa: PLC0415
+
     site = check.rules()
     if shared:
         site = site.model_copy(update={"shared": shared})

@@ -18,11 +18,11 @@ def served() -> dict[str, Environment]:
     return found
 
 
-def found(*, whole: bool) -> tuple[str, ...]:
+def found(*, whole: bool, give_way: releases.GiveWay) -> tuple[str, ...]:
     """Return the files that are not as they were built; `whole` also reads every byte."""
     lines: list[str] = []
     for source, environment in served().items():
-        wrong = releases.drifted(source, whole=whole)[:SHOWN_MAX]
+        wrong = releases.drifted(source, whole=whole, give_way=give_way)[:SHOWN_MAX]
         lines += [f"{environment}: {policy.printable(path)}" for path in wrong]
     return tuple(lines)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -68,17 +68,23 @@ def examined(question: Question) -> Verdict:
         repository = repository.with_objects_of(Path(question.quarantine))
     found, sitefile = list(_history(repository, question.source)), None
     if not found and question.deployed:
-        vetting = Vetting(repository, question.site)
-        if question.base and repository.has(question.base):
-            vetting.believe(question.base)
+        vetting = Vetting(repository, question.site, _changed(repository, question))
         found = vetting.findings(question.source)
-        sitefile = None if found else vetting.sitefile(question.source)
+        sitefile = None if found else vetting.sitefile
     elif not found:
         found = list(_kept(repository, question))
     if not found:  # a tree that is too large is named as such: its history is endless, too
         repository.check_history(question.source)
     shown = [each.sentence()[:SENTENCE_MAX] for each in found[:SHOWN_MAX]]
     return Verdict(findings=shown, count=len(found), sitefile=sitefile)
+
+
+def _changed(repository: Repository, question: Question) -> Callable[[], Collection[str]] | None:
+    """Return what tells the paths that differ from the base, None where there is none."""
+    if not question.base or not repository.has(question.base):
+        return None
+    base = question.base
+    return lambda: {change.path for change in repository.changes(base, question.source)}
 
 
 def _history(repository: Repository, source: str) -> Iterator[policy.Finding]:

@@ -366,7 +366,7 @@ class Hands(Leased):
 
     def look_for_drift(self, *, whole: bool) -> None:
         """Compare what is served with git, and (`whole`) every byte and the repository itself."""
-        self.drift = drift.found(whole=whole)
+        self.drift = drift.found(whole=whole, give_way=self.give_way)
         if whole:
             with contextlib.suppress(SlowError):  # not looked is not damaged
                 self.corrupt = self.repository.corruption()
@@ -424,7 +424,7 @@ class Hands(Leased):
 
     def sweep(self) -> None:
         """Make ready for the next push; remove releases that nobody can ask for any more."""
-        releases.make_spare(instances.current_source("staging"))
+        releases.make_spare(instances.current_source("staging"), self.give_way)
         was_live = self.sources(self.site.releases_keep + 1)
         built_last = releases.present()[: self.site.releases_keep]
         served = [instances.current_source(e) for e in ENVIRONMENTS]

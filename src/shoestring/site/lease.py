@@ -74,6 +74,11 @@ class Leased:
         """Tell whether somebody holds this node's lock."""
         return self._is_held()
 
+    def give_way(self) -> None:
+        """Wait while somebody holds this node's lock, for as long as a lease lasts unrenewed."""
+        with self._free:
+            self._free.wait_for(lambda: not self._is_held(), LEASE_SECONDS)
+
     def renew(self, token: str) -> None:
         """Keep the lease; raises EngineError if it was lost."""
         with self._free:

@@ -32,6 +32,7 @@ class LiveLog:
         self._head = self._next = ""
         self._heads: dict[str, str] = {}
         self._sources: dict[str, str] = {}
+        self._listed: dict[tuple[str, int], list[Commit]] = {}
 
     def seen_through(self, repository: Repository) -> LiveLog:
         """Return a log that reads other objects, to ask for the source of an entry."""
@@ -104,7 +105,13 @@ class LiveLog:
 
     def entries(self, count: int) -> list[Commit]:
         """Return what was live, newest first."""
-        return list(self._entries(self._head, min(count, LOG_MAX)))
+        asked = (self._head, min(count, LOG_MAX))
+        if asked not in self._listed:
+            listed = list(self._entries(*asked))
+            # A few counts are asked for again and again, of the newest entry.
+            self._listed = {k: v for k, v in self._listed.items() if k[0] == asked[0]}
+            self._listed[asked] = listed
+        return list(self._listed[asked])
 
     def _entries(self, head: str, count: int) -> Iterator[Commit]:
         if not head:

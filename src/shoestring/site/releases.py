@@ -14,7 +14,7 @@ import os
 import shutil
 import stat
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -35,6 +35,8 @@ FOLDER_MODE = 0o750
 OLD_MODES = {0o440: 0o444, 0o550: 0o555}
 SYNC_EACH_MAX = 200
 BATCH = 500
+READ_BYTES = 2**20
+GIVE_WAY_FILES = 100
 DIFF_MAX, DIFF_LINES = 256 * 1024, 100
 KNOWN_MAX = 6
 
@@ -49,6 +51,8 @@ class File(NamedTuple):
 
 
 Files = Mapping[str, File]
+# Returns when nobody waits for something else that this program does.
+GiveWay = Callable[[], None]
 _known: dict[str, tuple[int, Files]] = {}
 
 
@@ -127,7 +131,7 @@ def build(repository: Repository, source: str, base: str, shared: Iterable[str])
     return Built(len(fresh), len(wanted) - len(fresh))
 
 
-def make_spare(source: str) -> None:
+def make_spare(source: str, give_way: GiveWay) -> None:
     """Link a release's files once more, ahead of the next one, which then takes no longer for a
     site of many files than for one of few. Raises OSError.
     """
@@ -138,7 +142,7 @@ def make_spare(source: str) -> None:
     shutil.rmtree(partial, ignore_errors=True)
     _make(partial)
     _make_folders(partial, files)
-    _link(path_of(source), partial, files, set())
+    _link(path_of(source), partial, _paced(files, give_way), set())
     partial.rename(spare)
 
 
@@ -301,7 +305,19 @@ def led_to(link: str) -> str:
         return ""
 
 
-def drifted(source: str, *, whole: bool = False) -> list[str]:
+def _at_once() -> None:
+    """Give way to nobody: somebody waits for this."""
+
+
+def _paced(paths: Iterable[str], give_way: GiveWay) -> Iterator[str]:
+    """Yield paths, and give way after some of them."""
+    for n, path in enumerate(paths):
+        if n % GIVE_WAY_FILES == 0:
+            give_way()
+        yield path
+
+
+def drifted(source: str, *, whole: bool = False, give_way: GiveWay = _at_once) -> list[str]:
     """Return the paths that are not as the manifest has them; `whole` also reads every byte.
 
     Raises EngineError if there is no such release.
@@ -310,22 +326,39 @@ def drifted(source: str, *, whole: bool = False) -> list[str]:
     if files is None:
         raise EngineError(f"there is no release {source[:8]}")
     top = path_of(source)
-    found = [path for path, file in files.items() if not _is_as_told(top / path, file, whole)]
+    # By the folder's descriptor: a promote waits for this, of each of some ten thousand files.
+    folder = os.open(top, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        paths = _paced(files, give_way)
+        found = [path for path in paths if not _is_as_told(folder, path, files[path], whole)]
+    finally:
+        os.close(folder)
     return sorted(found + _strangers(top, files))
 
 
-def _is_as_told(path: Path, file: File, whole: bool) -> bool:
+def _is_as_told(folder: int, path: str, file: File, whole: bool) -> bool:
     try:
-        now = path.lstat()
+        now = os.stat(path, dir_fd=folder, follow_symlinks=False)
+        if file.mode == LINK:
+            is_link = stat.S_ISLNK(now.st_mode)
+            return is_link and _blob(os.fsencode(os.readlink(path, dir_fd=folder))) == file.blob
+        mode = stat.S_IMODE(now.st_mode)
+        same = stat.S_ISREG(now.st_mode) and now.st_uid == 0
+        same = same and mode in (_mode(file), OLD_MODES[_mode(file)])
+        same = same and now.st_size == file.size and int(now.st_mtime) == file.wall
+        return same and (not whole or _blob(_content(folder, path)) == file.blob)
     except OSError:
         return False
-    if file.mode == LINK:
-        return stat.S_ISLNK(now.st_mode) and _blob(os.fsencode(path.readlink())) == file.blob
-    mode = stat.S_IMODE(now.st_mode)
-    same = stat.S_ISREG(now.st_mode) and now.st_uid == 0
-    same = same and mode in (_mode(file), OLD_MODES[_mode(file)])
-    same = same and now.st_size == file.size and int(now.st_mtime) == file.wall
-    return same and (not whole or _blob(path.read_bytes()) == file.blob)
+
+
+def _content(folder: int, path: str) -> bytes:
+    """Return a file's content; raises OSError."""
+    handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW, dir_fd=folder)
+    try:
+        parts = iter(lambda: os.read(handle, READ_BYTES), b"")
+        return b"".join(parts)
+    finally:
+        os.close(handle)
 
 
 def _blob(content: bytes) -> str:

@@ -7,10 +7,10 @@ contents are read as they come and within bounds: what they say was chosen by de
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO
+from typing import IO, Any, TypeVar
 
 from shoestring.core.errors import CommandError, EngineError
 from shoestring.site.git import NOBODY, Git, Limits, SlowError, batches, plain_ref, revision
@@ -28,7 +28,9 @@ SUBJECT_MAX = 200
 BLOB_MAX = 2 * 2**30
 TOUCHED_MAX = 3_000_000
 HISTORY_MB = 256
+FACTS_MAX = 1000
 YEAR_2100 = 4_102_444_800
+T = TypeVar("T")
 _END = "--end-of-options"
 _FRESH = ("--not", "--all", "--not")
 WHO = {
@@ -62,6 +64,25 @@ class Commit:
     trailers: Mapping[str, str]
 
 
+class Facts:
+    """What git has said of commits, which their ids make true for ever; forgets when full."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, ...], Any] = {}
+
+    def get(self, key: tuple[str, ...], read: Callable[[], T]) -> T:
+        """Return what is known, or else what is read; what raises is not kept."""
+        known = self._known
+        if key not in known:
+            found = read()
+            if len(known) >= FACTS_MAX:
+                self._known = known = {}
+            known[key] = found
+            return found
+        fact: T = known[key]
+        return fact
+
+
 class Repository:
     """One bare repository; quarantine: a folder of objects that are not taken in yet."""
 
@@ -75,10 +96,13 @@ class Repository:
         self.path = path
         self._git = Git(path, user, limits, quarantine)
         self.git = self._git.run
+        self._facts = Facts()
 
     def with_objects_of(self, quarantine: Path) -> Repository:
         """Return this repository as it would be with the objects of a quarantine."""
-        return Repository(self.path, self._git.user, self._git.limits, quarantine)
+        view = Repository(self.path, self._git.user, self._git.limits, quarantine)
+        view._facts = self._facts
+        return view
 
     # --- refs
 
@@ -123,14 +147,13 @@ class Repository:
 
     def is_ancestor(self, old: str, new: str) -> bool:
         """Tell whether `new` contains `old`; both must be here. Raises SlowError."""
-        words = ("merge-base", "--is-ancestor", _END, revision(old), revision(new))
+        words = ("rev-list", "-n1", _END, revision(old), f"^{revision(new)}")
         try:
-            self.git(*words)
+            return self._facts.get(("ancestor", old, new), lambda: not self.git(*words))
         except SlowError:
             raise
         except CommandError:
             return False
-        return True
 
     def tree_of(self, commit: str) -> str:
         """Return the tree of a commit."""
@@ -138,7 +161,7 @@ class Repository:
 
     def show(self, commit: str) -> Commit:
         """Return what is shown of a commit; raises CommandError, EngineError."""
-        return next(self._commits([commit]))[0]
+        return self._facts.get(("show", commit), lambda: next(self._commits([commit]))[0])
 
     def log(self, commit: str, count: int) -> Iterator[Commit]:
         """Yield commits along the first parents, newest first."""
@@ -231,6 +254,9 @@ class Repository:
 
     def entry(self, commit: str, path: str) -> Entry | None:
         """Return one entry at the top of a commit's tree, None where there is none."""
+        return self._facts.get(("entry", commit, path), lambda: self._entry(commit, path))
+
+    def _entry(self, commit: str, path: str) -> Entry | None:
         words = ("ls-tree", "-l", "-z", "--full-tree", _END, revision(commit), path)
         head, _, name = self.git(*words).rstrip(b"\0").partition(b"\t")
         parts = head.decode().split()

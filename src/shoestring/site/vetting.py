@@ -7,12 +7,11 @@ alter what another file means. Contents that were looked at by the same rules ar
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
 from shoestring.config.slices import Site
-from shoestring.core.errors import EngineError
 from shoestring.site import directives, policy
 from shoestring.site.modules import modules
 from shoestring.site.policy import Entry, Finding
@@ -22,7 +21,6 @@ FINDINGS_MAX = 200
 CONFIGURATIONS_MAX = 2000
 CONFIGURATION_MAX = 4 * 2**20
 LINK_MAX = policy.PATH_MAX
-SHOWN_MAX = 30
 
 
 class Source(Protocol):
@@ -35,44 +33,21 @@ class Source(Protocol):
         """Yield contents, in the order asked for."""
 
 
-class RefusedError(EngineError):
-    """A tree is refused; carries every finding."""
-
-    def __init__(self, findings: Sequence[Finding]) -> None:
-        shown = [finding.sentence() for finding in findings[:SHOWN_MAX]]
-        if len(findings) > SHOWN_MAX:
-            shown.append(f"and {len(findings) - SHOWN_MAX} more: shoestring site check shows all")
-        super().__init__("\n".join(shown))
-        self.findings = tuple(findings)
-
-
 class Vetting:
     """Knows what a tree may hold."""
 
-    def __init__(self, source: Source, site: Site) -> None:
+    def __init__(
+        self, source: Source, site: Site, changed: Callable[[], Collection[str]] | None = None
+    ) -> None:
+        """Take what is to be looked at.
+
+        changed: returns the paths in which a tree differs from one that was looked at by the same
+        rules; what others hold is left out. It is asked only once the tree is within its bounds.
+        """
         self._source = source
         self._site = site
-        self._looked_at: set[str] = set()
-
-    def believe(self, source: str) -> None:
-        """Leave the contents of a tree out, which was looked at by the same rules before."""
-        for entry in self._source.entries(source):
-            content = entry.mode in policy.FILES and not is_configuration(entry.path)
-            if content and not entry.path.endswith(".pem"):
-                self._looked_at.add(entry.blob)
-
-    def sitefile(self, source: str) -> SiteFile:
-        """Return what a release's site.toml says; raises EngineError."""
-        found = next((e for e in self._source.entries(source) if e.path == NAME), None)
-        said = self._sitefile(found)
-        if not isinstance(said, SiteFile):
-            raise RefusedError(said)
-        return said
-
-    def check(self, source: str) -> None:
-        """Look at a tree before it is built; raises RefusedError with every finding."""
-        if found := self.findings(source):
-            raise RefusedError(found)
+        self._changed = changed
+        self.sitefile: SiteFile | None = None  # what the tree's own says, once it was looked at
 
     def findings(self, source: str) -> list[Finding]:
         """Return why a tree is refused: every reason, up to a bound, then how many more."""
@@ -129,9 +104,10 @@ class Vetting:
     def _configuration(self, entries: Sequence[Entry]) -> Iterator[Finding]:
         """Look at site.toml, then at what it lets Apache read."""
         said = self._sitefile(next((e for e in entries if e.path == NAME), None))
+        self.sitefile = said if isinstance(said, SiteFile) else None
         if not isinstance(said, SiteFile):
             yield from said
-        scope = scope_of(said if isinstance(said, SiteFile) else None, self._site.shared)
+        scope = scope_of(self.sitefile, self._site.shared)
         read = [entry for entry in entries if is_read(entry.path, scope.overrides)]
         if len(read) > CONFIGURATIONS_MAX:
             yield Finding("the site", f"more than {CONFIGURATIONS_MAX} files of configuration")
@@ -153,17 +129,13 @@ class Vetting:
         return read_all(next(iter(self._source.blobs([entry.blob]))).decode(errors="replace"))
 
     def _contents(self, paths: dict[str, str]) -> Iterator[Finding]:
-        """Look into what these rules have not seen yet; they cannot change while this runs."""
-        known = self._looked_at
-        fresh = [b for b, path in paths.items() if b not in known or path.endswith(".pem")]
+        """Look into what these rules have not seen yet."""
+        changed = set(paths.values()) if self._changed is None else self._changed()
+        fresh = [b for b, path in paths.items() if path in changed or path.endswith(".pem")]
         for blob, content in zip(fresh, self._source.blobs(fresh), strict=True):
             finding = policy.content_finding(paths[blob], content)
             if finding is not None:
                 yield finding
-            elif not paths[blob].endswith(".pem"):
-                self._looked_at.add(blob)
-        if len(self._looked_at) > 2 * self._site.files_max:
-            self._looked_at.intersection_update(paths)
 
 
 def is_configuration(path: str) -> bool:
