@@ -28,6 +28,7 @@ from shoestring.system.clock import boot_seconds
 from shoestring.system.places import SITE_SOCKET
 
 LOOK_SECONDS = 2.0
+AFTER_SECONDS = 0.2
 STEPS = (
     *("heads", "lock", "renew", "unlock", "revert", "take", "prepare", "commit", "keep-line"),
     *("accounts", "keys", "shared-look", "shared-done", "shared-forget", "share"),
@@ -69,6 +70,8 @@ class SitePart:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(LOOK_SECONDS):
                     await self._look_now.wait()
+                    # A push gives several reasons to look, and is still being answered.
+                    await asyncio.sleep(AFTER_SECONDS)
 
     def heard(self, before: SiteReport | None, now: SiteReport | None) -> None:
         """Look again at once when the other node's branches have moved."""

@@ -102,15 +102,22 @@ def _against_name(path: str, deployed: bool) -> str:
         return "a control character in its name"
     if path.startswith("/") or ".." in parts or "." in parts or "" in parts:
         return "its path leaves the site"
-    if len(path.encode("utf-8", "surrogateescape")) > PATH_MAX:
-        return f"its path is longer than {PATH_MAX} bytes"
-    if any(len(part.encode("utf-8", "surrogateescape")) > NAME_MAX for part in parts):
-        return f"a name in it is longer than {NAME_MAX} bytes"
-    if any(part.lower() == ".git" for part in parts):
+    # A character takes four bytes at most: most paths are too short for a second look.
+    if 4 * len(path) > NAME_MAX and (why := _against_length(path, parts)):
+        return why
+    if ".git" in path.lower() and any(part.lower() == ".git" for part in parts):
         return "a .git folder would be served"
     if deployed and (why := _against_top(parts)):
         return why
     return _against_secret(path)
+
+
+def _against_length(path: str, parts: Sequence[str]) -> str:
+    if len(path.encode("utf-8", "surrogateescape")) > PATH_MAX:
+        return f"its path is longer than {PATH_MAX} bytes"
+    if any(len(part.encode("utf-8", "surrogateescape")) > NAME_MAX for part in parts):
+        return f"a name in it is longer than {NAME_MAX} bytes"
+    return ""
 
 
 def _against_secret(path: str) -> str:
