@@ -84,7 +84,7 @@ def test_only_object_ids_reach_git(repository: Repository, text: str, tmp_path: 
         lambda: repository.sizes([text]),
         lambda: repository.set_ref(STAGING, text, head),
         lambda: repository.commit_tree(text, (), "x"),
-        lambda: repository.commit_count(text, 1),
+        lambda: repository.fresh_sizes(text, 1),
         lambda: repository.check_history(text),
     )
     for call in calls:

@@ -89,10 +89,10 @@ def _changed(repository: Repository, question: Question) -> Callable[[], Collect
 
 def _history(repository: Repository, source: str) -> Iterator[policy.Finding]:
     """Yield what is too much of new commits."""
-    if repository.commit_count(source, COMMITS_MAX + 1) > COMMITS_MAX:
+    sizes = repository.fresh_sizes(source, COMMITS_MAX + 1)
+    if len(sizes) > COMMITS_MAX:
         yield policy.Finding("the push", f"more than {COMMITS_MAX} new commits")
-        return
-    if (size := repository.largest_commit(source)) > COMMIT_MAX:
+    elif (size := max(sizes, default=0)) > COMMIT_MAX:
         why = f"a commit of {size} bytes; {COMMIT_MAX} are allowed, message included"
         yield policy.Finding("the push", why)
 

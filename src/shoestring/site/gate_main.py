@@ -25,7 +25,6 @@ from shoestring.core.errors import ShoestringError
 from shoestring.site.gate import Request, allowed
 from shoestring.site.hook import pusher, shown
 from shoestring.site.keys import ROLES, Role
-from shoestring.system.agent_socket import ask, stream
 from shoestring.system.places import PATH, SITE_GATE, SITE_REPOSITORY, SITE_SLOTS, SITE_SOCKET
 
 UNIT = "shoestring-site"
@@ -154,6 +153,8 @@ def slot(program: str, at_once: int) -> Iterator[None]:
 
 def note(name: str, why: str) -> None:
     """Have a push that git itself has refused logged; where that fails it is in the syslog."""
+    from shoestring.system.agent_socket import ask  # noqa: PLC0415  a push waits for no imports
+
     body = {**pusher(), "who": name, "why": why}
     try:
         ask("POST", "/refused", body, at=SITE_SOCKET, unit=UNIT)
@@ -164,10 +165,12 @@ def note(name: str, why: str) -> None:
 def press(request: Request, name: str) -> None:
     """Promote, roll back, or say what is live; raises ShoestringError."""
     if request.verb == "check":
-        from shoestring.site import check  # noqa: PLC0415  a push does not wait for its imports
+        from shoestring.site import check  # noqa: PLC0415
 
         with slot("check", CHECKS_MAX):
             sys.exit(check.over_ssh())
+    from shoestring.system.agent_socket import ask, stream  # noqa: PLC0415
+
     if request.verb == "status":
         document = ask("GET", "/overview", at=SITE_SOCKET, unit=UNIT)
         for environment, now in document["deployed"].items():

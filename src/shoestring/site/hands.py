@@ -13,6 +13,8 @@ import pwd
 import shutil
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 from shoestring.config.model import Config
@@ -165,26 +167,35 @@ class Hands(Leased):
         if self.drift:
             base = ""  # a file that was edited in place would be linked into this release as well
         built = releases.build(self.repository, source, base, self.site.shared)
-        if not built.written and not built.reused:
-            self._mend(source)
+        is_there = built.written == built.reused == 0
         wanted = self._wanted(environment, source)
         again = instances.needs_new_generation(environment, wanted)
         if again and instances.serving(environment) is None:
             address = str(self.config.vips[self.config.site_vip(environment)].address[0].ip)
             if why := instances.taken_ports(self.config, environment, address):
                 raise EngineError(why)
-        if why := trial(self.config, environment, releases.path_of(source), wanted.sitefile):
+        boot = partial(trial, self.config, environment, releases.path_of(source), wanted.sitefile)
+        if why := self._tried(boot, source) if is_there else boot():
             raise EngineError(why)
         files = f"{built.written} files written, {built.reused} reused"
-        if built.written == built.reused == 0:
+        if is_there:
             files = f"release {source[:8]} is there, to the byte"
         return wanted, files + (", new configuration: trial boot ok" if again else "")
 
-    def _mend(self, source: str) -> None:
-        """See that a release which is there already is what git has, to the byte."""
-        if wrong := releases.drifted(source, whole=True):
+    def _tried(self, boot: Callable[[], str], source: str) -> str:
+        """Boot a release that is there already, and see meanwhile that it is what git has."""
+        with ThreadPoolExecutor(1) as pool:
+            booting = pool.submit(boot)
+            mended = self._mend(source)
+        return boot() if mended else booting.result()
+
+    def _mend(self, source: str) -> bool:
+        """Make a release what git has, to the byte; return whether it was something else."""
+        wrong = releases.drifted(source, whole=True)
+        if wrong:
             kept = releases.repair(self.repository, source, wrong)
             self._tell("SITE-805", {"count": str(len(wrong)), "kept": kept, "path": wrong[0]})
+        return bool(wrong)
 
     def _wanted(self, environment: Environment, source: str) -> instances.Wanted:
         wanted = self.examiner.release(source)

@@ -14,7 +14,6 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 from shoestring.core.errors import ShoestringError
-from shoestring.system.agent_socket import ask, stream
 from shoestring.system.places import SITE_SOCKET
 
 COMMANDS_MAX = 50
@@ -74,6 +73,8 @@ def run() -> None:
 
 def pre_receive() -> None:
     """Be git's pre-receive hook: have the push looked at before git takes anything in."""
+    from shoestring.system.agent_socket import ask  # noqa: PLC0415  the gate needs none of it
+
     asked = []
     while line := sys.stdin.buffer.readline(LINE_MAX):
         asked.append(line)
@@ -100,6 +101,8 @@ def pre_receive() -> None:
 
 def pushed(old: str, new: str, ref: str) -> str:
     """Have the site take one ref; return why not, or nothing."""
+    from shoestring.system.agent_socket import stream  # noqa: PLC0415
+
     body = {"old": old, "new": new, "ref": ref, **pusher()}
     try:
         for line in stream("/push", body, at=SITE_SOCKET, unit=UNIT):

@@ -63,8 +63,11 @@ class Incoming:
         packs, target = self.objects / "pack", self._repository.path / "objects" / "pack"
         listed = run_as(self._user, ["ls", str(packs)]).out.decode(errors="replace").split()
         names = [name for name in listed if _NAME.fullmatch(name)]
-        for name in sorted(names, key=lambda name: name.endswith(".idx")):
-            run_as(self._user, ["mv", "-f", "-T", str(packs / name), str(target / name)])
+        # An index last: git takes a pack for there as soon as it sees one.
+        names.sort(key=lambda name: name.endswith(".idx"))
+        paths = [str(packs / name) for name in names]
+        if paths:
+            run_as(self._user, ["mv", "-f", f"--target-directory={target}", "--", *paths])
 
     def close(self) -> None:
         """Remove what is left."""

@@ -303,9 +303,10 @@ class SitePair:
         token = secrets.token_hex(8)
         with self._locked(token, what, say, needs_peer=needs_peer) as sides:
             alone = len(sides) == 1
-            self._check(step, expected, alone=alone)
+            theirs = {} if alone else self.there.heads()
+            self._check(step, expected, theirs)
             if not alone and step.new != NOBODY:
-                self._hand_over(token, step.new)
+                self._hand_over(token, step.new, theirs)
             self._prepare(sides, token, step, say)
             first = step.environment == "live" and instances.takes_over_ports("live")
             one_by_one = first and not alone
@@ -354,8 +355,8 @@ class SitePair:
             over.set()
             thread.join()
 
-    def _check(self, step: Step, expected: str, *, alone: bool) -> None:
-        """Refuse what is not a fast-forward of both nodes' lines."""
+    def _check(self, step: Step, expected: str, others: Mapping[str, str]) -> None:
+        """Refuse what is not a fast-forward of both nodes' lines; others: the other one's heads."""
         repository, heads = self.here.repository, self.here.heads()
         mine, end = heads.get(step.branch, NOBODY), step.new
         if expected and expected != mine:
@@ -366,9 +367,7 @@ class SitePair:
             check_room(step.branch, heads, self.site.branches_max)
         elif not repository.is_ancestor(mine, step.new):
             raise EngineError(f"not a fast-forward of {step.branch}: fetch first")
-        if alone:
-            return
-        theirs = self.there.heads().get(step.branch, NOBODY)
+        theirs = others.get(step.branch, NOBODY)
         if theirs in (NOBODY, mine):
             return
         if not repository.has(theirs):
@@ -383,10 +382,10 @@ class SitePair:
                 f"shoestring site settle --take {self.here.node}|{self.there.node} {step.branch}"
             )
 
-    def _hand_over(self, token: str, new: str) -> None:
+    def _hand_over(self, token: str, new: str, theirs: Mapping[str, str]) -> None:
         """Send the objects; an error names the other node, which the pusher does not see."""
         try:
-            self._send(token, new, self.there.heads())
+            self._send(token, new, theirs)
         except ShoestringError as error:
             raise EngineError(f"{self.there.node}: {error.message}", hint=error.hint) from error
 

@@ -181,18 +181,13 @@ class Repository:
         for each, content in zip(ids, self._contents(ids, COMMIT_MAX, b"commit"), strict=True):
             yield _commit(each, content)
 
-    def commit_count(self, new: str, count_max: int) -> int:
-        """Return how many commits a new head brings that no branch has; `count_max` at most."""
-        words = ("rev-list", "--count", f"-n{count_max:d}", *_FRESH, _END, revision(new))
-        return int(self.git(*words))
-
-    def largest_commit(self, new: str) -> int:
-        """Return the size in bytes of the largest commit that a new head brings."""
-        words = ("rev-list", *_FRESH, _END, revision(new))
+    def fresh_sizes(self, new: str, count_max: int) -> list[int]:
+        """Return the sizes in bytes of the commits that a new head brings; `count_max` at most."""
+        words = ("rev-list", f"-n{count_max:d}", *_FRESH, _END, revision(new))
         with contextlib.ExitStack() as stack:
             ids = stack.enter_context(self._git.started(*words))
             sizes = self._git.run("cat-file", "--batch-check=%(objectsize)", stdin=ids)
-        return max((int(line) for line in sizes.split()), default=0)
+        return [int(line) for line in sizes.split()]
 
     # --- trees and contents
 
