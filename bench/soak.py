@@ -30,7 +30,7 @@ def main() -> int:
     said = parser.parse_args()
     need_root()
     seed = said.seed if said.seed is not None else secrets.randbelow(10**6)
-    tell, lab = teller(), Lab(said.lab)
+    tell, lab = teller(), Lab(said.lab, own_disks=True)
     rounds: list[Soaked] = []
     tell(f"seed {seed}: bench/soak --seed {seed} --first N --rounds 1 plays round N again")
     try:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from shoestring.core.errors import CommandError, LabError
 from shoestring.lab.base import mount_overlay
+from shoestring.lab.disk import Disk
 from shoestring.lab.holders import addresses_of
 from shoestring.lab.place import GATEWAY, NODE_ADDRESSES, NODE_ADDRESSES6, Place
 from shoestring.system.run import Result, run
@@ -39,13 +40,21 @@ class Host:
         self.place = place
         self.node = node
         self.folder = place.folder / node
+        self.disk = Disk(self.folder)
 
-    def make(self, base: Path, layer: Path) -> None:
-        """Mount a fresh root and write who this host is."""
-        for name in ("upper", "work", "root"):
-            (self.folder / name).mkdir(parents=True)
+    def make(self, base: Path, layer: Path, *, own_disk: bool = False) -> None:
+        """Mount a fresh root and write who this host is.
+
+        own_disk: what it writes lies on a disk of its own, so that a power cut is a real one.
+        """
         root = self.place.root(self.node)
-        mount_overlay(root, [layer, base], self.folder / "upper", self.folder / "work")
+        root.mkdir(parents=True)
+        if own_disk:
+            self.disk.make()
+        for name in ("upper", "work"):
+            (self._top / name).mkdir()
+        self._lower.write_text(f"{layer}\n{base}\n")
+        self._mount_root()
         (root / "etc/hostname").write_text(f"{self.node}\n")
         names = "".join(f"{address} {node}\n" for node, address in NODE_ADDRESSES.items())
         (root / "etc/hosts").write_text(f"127.0.0.1 localhost\n::1 localhost\n{names}")
@@ -60,9 +69,25 @@ class Host:
         # Without one systemd takes the boot for the first, and enables every unit there is.
         (root / "etc/machine-id").write_text(f"{uuid.uuid4().hex}\n")
 
+    @property
+    def _top(self) -> Path:
+        return self.disk.top if self.disk.exists() else self.folder
+
+    @property
+    def _lower(self) -> Path:
+        return self.folder / "lower"
+
+    def _mount_root(self) -> None:
+        lower = [Path(line) for line in self._lower.read_text().splitlines()]
+        root = self.place.root(self.node)
+        mount_overlay(root, lower, self._top / "upper", self._top / "work")
+
     def boot(self) -> None:
         """Start the host; returns at once."""
         self.clear_grave()
+        if self.disk.exists() and not self.place.root(self.node).is_mount():
+            self.disk.insert()
+            self._mount_root()
         with (self.folder / "console.log").open("ab") as console:
             subprocess.Popen(
                 self._boot_command(),
@@ -191,7 +216,17 @@ class Host:
             if pid is not None:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
+        self.disk.forget()
         wait_until(lambda: self.supervisor() is None, END_SECONDS, f"{self.node} is off")
+        if self.disk.exists():
+            wait_until(self._take_out, END_SECONDS, f"{self.node}'s disk is out")
+
+    def _take_out(self) -> bool:
+        """Unmount root and disk, which the last processes of a dead host hold for a moment."""
+        root = self.place.root(self.node)
+        if root.is_mount():
+            run(["umount", str(root)], check=False)
+        return not root.is_mount() and self.disk.take_out()
 
     @property
     def _grave(self) -> Path:
@@ -206,10 +241,12 @@ class Host:
     def remove(self) -> None:
         """Remove all that is left of the host."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.power_off()
+        with contextlib.suppress(LabError):  # a disk that cannot be taken out yet goes lazily
+            self.power_off()
         self.clear_grave()
         for mount in (self.place.root(self.node), self.folder / "full"):
             run(["umount", "--lazy", str(mount)], check=False)
+        self.disk.remove()
         # Not Python's own: it gives up at the thousandth nested folder, which hostile trees have.
         run(["rm", "-rf", "--one-file-system", str(self.folder)], check=False)
         for folder in sorted(self._cgroup.glob("**/"), reverse=True):

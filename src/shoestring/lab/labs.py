@@ -34,10 +34,14 @@ def pair_toml() -> str:
 
 
 class Lab:
-    """Two hosts on a segment of their own, and visitors beside them."""
+    """Two hosts on a segment of their own, and visitors beside them.
 
-    def __init__(self, name: str = "lab") -> None:
+    own_disks: each host has a disk of its own, so that a power cut loses what was not synced.
+    """
+
+    def __init__(self, name: str = "lab", *, own_disks: bool = False) -> None:
         self.place = Place(name)
+        self._own_disks = own_disks
         self.hosts = {node: Host(self.place, node) for node in NAMES}
 
     @property
@@ -66,7 +70,7 @@ class Lab:
         self.down()
         self._make_segment()
         for host in self.hosts.values():
-            host.make(base, layer)
+            host.make(base, layer, own_disk=self._own_disks)
             host.boot()
         for host in self.hosts.values():
             host.connect()

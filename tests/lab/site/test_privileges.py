@@ -137,13 +137,24 @@ def test_releases_and_secrets_are_for_those_who_serve(taken: Lab):
     alpha = taken.hosts["alpha"]
     read = (
         "for p in /srv/shoestring/releases /srv/shoestring/live-a/ /srv/shoestring/live-b/ "
+        "/var/lib/shoestring/site /var/lib/shoestring/site/httpd /var/lib/shoestring/site/php "
         "/var/lib/shoestring/site/manifests /var/lib/shoestring/site/site.git /etc/shoestring/tls "
         "/var/lib/shoestring-php/live /var/log/shoestring/live /var/lib/shoestring-unison; do "
-        "ls $p/ >/dev/null 2>&1 && echo $p; done; true"
+        "ls $p/ >/dev/null 2>&1 && echo $p; done; "
+        f"for p in {' '.join(below_the_site(alpha))}; do "
+        "head -c 1 $p >/dev/null 2>&1 && echo $p; done; true"
     )
-    for user, group in (("nobody", "nogroup"), ("www-data", "www-data")):
+    for user, group in (("nobody", "nogroup"), ("www-data", "www-data"), ("daemon", "daemon")):
         words = ["setpriv", f"--reuid={user}", f"--regid={group}", "--clear-groups"]
         assert alpha.run([*words, "sh", "-c", read]).out == "", user
+
+
+def below_the_site(host: Host) -> list[str]:
+    """Return the files below the site's folder: settings, keys, the bounds of the gate."""
+    find = "find /var/lib/shoestring/site -path '*/site.git/*' -prune -o -type f -print"
+    found = host.run(["sh", "-c", find]).out.splitlines()
+    assert any(path.endswith(".conf") for path in found), found
+    return found
 
 
 UPLOADED = {
