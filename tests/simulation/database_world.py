@@ -6,6 +6,7 @@ not in the engine: crash recovery as SLAVE drops it, as MASTER keeps it (and so 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from shoestring.core.action import (
@@ -118,6 +119,7 @@ class DatabaseWorld(World):
         for database in self.databases.values():
             database.state = started
         self.acknowledged: set[int] = set()
+        self.answers = dict.fromkeys(self.nodes, 0)
         self.next_id = 1
         self.writes = True
         self.agents_back: dict[str, float] = {}
@@ -217,7 +219,7 @@ class DatabaseWorld(World):
             got = set(mine.log + mine.relay)
             for transaction in [t for t in theirs.waiting if t in got]:
                 theirs.waiting.remove(transaction)
-                self.acknowledged.add(transaction[2])
+                self._answered(theirs, [transaction])
         if mine.sql and self.dice.random() < 0.9:
             mine.log += mine.relay
             mine.relay = []
@@ -225,7 +227,7 @@ class DatabaseWorld(World):
     def _clients(self, node: SimNode, mine: SimDatabase) -> None:
         if mine.waiting and self.now - mine.waiting_since > SEMI_SYNC_SECONDS:
             mine.semi_sync_on = False
-            self.acknowledged |= {t[2] for t in mine.settle_waiting()}
+            self._answered(mine, mine.settle_waiting())
         held = node.vrrp["live"].master
         if not self.writes or not held or mine.read_only or len(mine.waiting) > 4:
             return
@@ -237,7 +239,33 @@ class DatabaseWorld(World):
                 mine.waiting_since = self.now
             mine.waiting.append(transaction)
         else:
-            self.acknowledged.add(transaction[2])
+            self._answered(mine, [transaction])
+
+    def _answered(self, database: SimDatabase, transactions: Iterable[Transaction]) -> None:
+        """Note that a server has told clients that their commits are kept."""
+        rows = {row for _, _, row in transactions}
+        self.acknowledged |= rows
+        name = next(name for name, each in self.databases.items() if each is database)
+        self.answers[name] += len(rows)
+
+    def mend(self) -> None:
+        """Mend everything, as a person would, and nothing more: no word about the database."""
+        self.link = True
+        self.deaf.clear()
+        for node in self.nodes.values():
+            node.frozen = False
+            if not node.powered:
+                self.cut_power(node)
+            node.agent, node.gateway = True, True
+            node.unhealthy.clear()
+            self.database(node).hung = False
+
+    def is_one(self) -> bool:
+        """Tell whether one server writes and the other one follows it."""
+        open_now = [d for d in self.all() if d.alive and not d.read_only]
+        return len(open_now) == 1 and all(
+            d.io and d.sql and not d.waiting for d in self.all() if d.read_only
+        )
 
     def _snapshot(self, node: SimNode) -> Snapshot:
         mine = self.database(node)
@@ -353,7 +381,7 @@ class DatabaseWorld(World):
             case SemiSync():
                 mine.semi_sync = mine.semi_sync_on = action.on
                 if not action.on:
-                    self.acknowledged |= {t[2] for t in mine.settle_waiting()}
+                    self._answered(mine, mine.settle_waiting())
             case Follow():
                 mine.relay, mine.io, mine.sql, mine.sql_stopped = [], True, True, False
             case UndoGhosts():

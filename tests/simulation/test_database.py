@@ -121,43 +121,23 @@ def test_after_one_fault_one_node_writes_and_holds_the_address(trouble: Trouble,
         assert world.nodes[writes].vrrp["live"].master, f"seed {seed}"
 
 
-def mend(world: DatabaseWorld) -> None:
-    """Mend everything, as a person would, and nothing more: no word about the database."""
-    world.link = True
-    world.deaf.clear()
-    for node in world.nodes.values():
-        node.frozen = False
-        if not node.powered:
-            world.cut_power(node)
-        node.agent, node.gateway = True, True
-        node.unhealthy.clear()
-        world.database(node).hung = False
-
-
-def is_one(world: DatabaseWorld) -> bool:
-    open_now = [d for d in world.all() if d.alive and not d.read_only]
-    return len(open_now) == 1 and all(
-        d.io and d.sql and not d.waiting for d in world.all() if d.read_only
-    )
-
-
 def play(seed: int) -> DatabaseWorld:
     dice = random.Random(seed)
     world = DatabaseWorld(seed)
     world.steps(15)
-    assert is_one(world), f"seed {seed}: it never began"
+    assert world.is_one(), f"seed {seed}: it never began"
     for _ in range(dice.randint(1, FAULTS)):
         trouble = dice.choice(TROUBLES)
         trouble(world, dice.choice(list(world.nodes.values())))
         world.trace.append(f"{world.now:10.1f} {trouble.__name__}")
         world.steps(dice.choice([0.3, 1.0, 3.0, 8.0, 15.0, 40.0]))
-    mend(world)
+    world.mend()
     world.trace.append(f"{world.now:10.1f} mended")
     waited = 0.0
     while waited < MEND_SECONDS:
         world.steps(5)
         waited += 5
-        if is_one(world) and waited > 20:
+        if world.is_one() and waited > 20:
             break
     world.writes = False
     world.steps(10)
@@ -173,7 +153,7 @@ def check(seed: int) -> None:
         lost = sorted(world.acknowledged - have)
         assert lost == [], f"{len(lost)} acknowledged rows are not on {database.number}: {told}"
     assert gtid(alpha.log) == gtid(beta.log), f"the two differ: {told}"
-    assert is_one(world), f"they did not become one: {told}"
+    assert world.is_one(), f"they did not become one: {told}"
     assert len(world.acknowledged) > 100, told
 
 
