@@ -434,6 +434,82 @@ def test_a_superseded_writer_that_was_alone_remembers_that_it_answered():
     theirs = replace(LEADER, state=replace(THEIRS, epoch=4))
     state = Case(seen=REPLICA, state=ALONE, peer=theirs).first().state
     assert (state.epoch, state.writer, state.answered) == (4, "beta", True)
+    assert not state.alone
+
+
+def test_whoever_is_given_the_right_to_write_begins_alone():
+    theirs = replace(FOLLOWER, state=replace(STATE, epoch=4, writer="alpha"))
+    state = Case(writes=False, peer=theirs).first().state
+    assert (state.epoch, state.writer, state.alone) == (4, "alpha", True)
+
+
+BOTH = replace(STATE, writer="both")
+BOTH_THERE = replace(FOLLOWER, state=BOTH, mode="holder")
+
+
+@pytest.mark.parametrize(
+    ("given", "epoch"),
+    [
+        ({}, 4),
+        ({"peer": replace(BOTH_THERE, state=replace(BOTH, epoch=6))}, 7),
+        ({"held": False}, None),
+        ({"silent": 5.0}, None),
+        ({"peer": replace(BOTH_THERE, mode="both")}, None),
+    ],
+    ids=["holds", "the other is further", "does not hold", "hears nobody", "goes by both there"],
+)
+def test_of_two_writers_the_holder_goes_on_once_both_nodes_go_by_one(
+    given: dict[str, Any], epoch: int | None
+):
+    memory, snapshot = Case(**{"state": BOTH, "peer": BOTH_THERE, "held": True, **given}).made()
+    made = decide(CONFIG, memory, snapshot).actions
+    states = [action.state for action in made if type(action).__name__ == "KeepState"]
+    wanted = replace(BOTH, epoch=epoch or 0, writer="alpha", alone=True, opened=True)
+    assert states == ([wanted] if epoch else [])
+
+
+def test_the_other_one_of_two_writers_follows_the_one_that_goes_on():
+    theirs = replace(LEADER, state=replace(STATE, epoch=4, writer="beta"), mode="holder")
+    assert Case(state=BOTH, peer=theirs, held=False).actions() == ["CloseWrites"]
+    closed = Case(state=BOTH, seen=REPLICA, peer=theirs, held=False).first().state
+    assert (closed.epoch, closed.writer) == (4, "beta")
+    assert Case(state=BOTH, peer=replace(theirs, state=BOTH), held=False).actions() == []
+
+
+NOBODY = DatabaseState()
+NOBODY_HERE = replace(FOLLOWER, state=NOBODY)
+
+
+@pytest.mark.parametrize(
+    ("given", "begins"),
+    [
+        ({}, True),
+        ({"held": False}, False),
+        ({"silent": 5.0}, False),
+        ({"seen": DEAD}, False),
+        ({"seen": Unseen("not asked yet", 0.0)}, False),
+        ({"peer": replace(FOLLOWER, state=replace(STATE, epoch=2, writer="beta"))}, False),
+    ],
+    ids=["holds", "does not hold", "hears nobody", "no MariaDB", "not seen", "the other began"],
+)
+def test_where_nobody_has_written_the_holder_begins(given: dict[str, Any], begins: bool):
+    whole = {"seen": REPLICA, "state": NOBODY, "peer": NOBODY_HERE, "held": True, **given}
+    memory, snapshot = Case(**whole).made()
+    made = decide(CONFIG, memory, snapshot).actions
+    states = [getattr(action, "state", None) for action in made]
+    assert (DatabaseState(epoch=1, writer="alpha", alone=True) in states) == begins
+
+
+@pytest.mark.parametrize(("held_seconds", "begins"), [(20.0, False), (26.0, True)])
+def test_another_node_than_the_preferred_one_begins_only_after_a_while(
+    held_seconds: float, begins: bool
+):
+    """A pair that is being set up brings its addresses home first."""
+    config = parse((PAIR + "[database]\n").replace('prefer = "alpha"', 'prefer = "beta"'))
+    memory, snapshot = Case(seen=REPLICA, state=NOBODY, peer=NOBODY_HERE, held=True).made()
+    vip = replace(memory.vips["live"], held_since=NOW - held_seconds)
+    made = decide(config, replace(memory, vips={"live": vip}), snapshot).actions
+    assert [type(action).__name__ for action in made] == (["KeepState"] if begins else [])
 
 
 def test_an_operators_word_counts_at_once():
