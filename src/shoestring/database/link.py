@@ -7,11 +7,13 @@ link between the agents: it is in no file but MariaDB's own, in no argument and 
 from __future__ import annotations
 
 import secrets
+from pathlib import Path
 
 from shoestring.config.model import Config
 from shoestring.database.follow import BROKEN_FILES_ERRNOS
 from shoestring.database.render import REPLICATION_USER, TLS
 from shoestring.system.mariadb import Mariadb, SqlError
+from shoestring.system.sync import sync_filesystem
 
 PASSWORD_BYTES = 24
 
@@ -41,9 +43,10 @@ def grant(sql: Mariadb, config: Config, node: str, password: str) -> None:
 
 
 def point(sql: Mariadb, config: Config, node: str, password: str) -> None:
-    """Point this node's link at the peer; raises SqlError.
+    """Point this node's link at the peer; raises SqlError, CommandError.
 
-    Only where nothing that was received is unapplied: it deletes the relay log.
+    Only where nothing that was received is unapplied: it deletes the relay log. It survives a power
+    cut from here on: MariaDB does not sync the file in which it keeps this.
     """
     try:
         _point(sql, config, node, password)
@@ -53,6 +56,7 @@ def point(sql: Mariadb, config: Config, node: str, password: str) -> None:
         # A kill has torn the files that say where it pointed; they hold nothing else.
         sql.do("RESET SLAVE ALL")
         _point(sql, config, node, password)
+    sync_filesystem(Path(str(sql.value("SELECT @@global.datadir"))))
 
 
 def _point(sql: Mariadb, config: Config, node: str, password: str) -> None:

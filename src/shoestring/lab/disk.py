@@ -64,10 +64,11 @@ class Disk:
             os.close(handle)
 
     def take_out(self) -> bool:
-        """Unmount it; return whether it is out."""
+        """Unmount it; return whether it is out: the last process of a dead host holds it, too."""
         if self.top.is_mount():
             run(["umount", str(self.top)], check=False)
-        return not self.top.is_mount()
+        attached = run(["losetup", "--associated", str(self._image)], check=False).out.strip()
+        return not self.top.is_mount() and not attached
 
     def remove(self) -> None:
         """Unmount all that is left of it, whoever still has it open."""

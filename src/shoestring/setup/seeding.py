@@ -24,6 +24,7 @@ from shoestring.peer.stream import Receiver, Sender
 from shoestring.system.files import write_atomic
 from shoestring.system.mariadb import Mariadb
 from shoestring.system.places import JOB_FILE
+from shoestring.system.sync import sync_filesystem
 from shoestring.system.systemd import systemctl
 
 BUSY_SECONDS = 30.0
@@ -171,6 +172,8 @@ def _replace(config: Config, ask: AskNode, job: Job, source: str, wanted: str) -
                 seed.load(sql, frames)
         with Mariadb(config.database.socket, timeout_seconds=60) as sql:
             seed.begin_history(sql, receiver.head, position)
+        # What unpacks or loads a copy does not sync it: a power cut would leave half of it.
+        sync_filesystem(data)
     except (ShoestringError, OSError):
         job.tell("putting this node's data back")
         seed.put_data_back(data, kept)

@@ -76,7 +76,17 @@ def acknowledged_until(pair: Lab, cut: list[str], order: list[str]) -> set[int]:
     return {row for row, _ in ledger.acknowledged}
 
 
+def test_a_copy_is_whole_after_a_power_cut_that_comes_right_after_it(powered: Lab):
+    """The first test: the pair has just been made, and the kernel has written little of it."""
+    beta = powered.hosts["beta"]
+    beta.power_off()
+    back(beta)
+    well_again(powered)
+    assert is_identical(powered)
+
+
 def test_a_power_cut_loses_what_was_not_synced_and_nothing_else(pair: Lab):
+    """Of the instrument: without this none of the others would say anything."""
     beta = pair.hosts["beta"]
     beta.run(["sh", "-c", "echo kept >/var/tmp/synced; sync /var/tmp/synced; echo >/var/tmp/lost"])
     beta.power_off()
