@@ -414,6 +414,8 @@ def test_a_take_over_cuts_the_link_and_a_planned_one_waits_for_a_position():
     mine = replace(STATE, alone=True, opened=False)
     silent = Case(seen=REPLICA, state=mine, silent=5.0).first()
     assert (silent.cut_link, silent.until) == (True, "")
+    again = Case(seen=REPLICA, state=replace(mine, opened=True), silent=5.0).first()
+    assert (again.cut_link, again.until) == (False, ""), "it has replayed its relay log before"
     same = replace(FOLLOWER, state=replace(STATE, opened=False))
     planned = Case(seen=REPLICA, state=replace(mine, released="0-2-50"), peer=same).first()
     assert (planned.cut_link, planned.until) == (False, "0-2-50")

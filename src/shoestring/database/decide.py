@@ -278,7 +278,9 @@ def _writer_closed(look: Look, seen: DatabaseSeen, peer: DatabaseReport | None) 
         return
     if peer is None and not look.held:
         return
-    cut = peer is None or peer.alive is not True
+    # Once it was open in this epoch it has applied all that it had received, and since then nobody
+    # else has written: what a power cut has torn in its relay log is not needed.
+    cut = not state.opened and (peer is None or peer.alive is not True)
     yield Open(
         state.released,
         cut_link=cut,
