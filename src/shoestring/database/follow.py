@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 from shoestring.database.gtid import lower
 from shoestring.system.mariadb import Mariadb, SqlError
+from shoestring.system.sync import sync_filesystem
 
 WORD_SECONDS = 5.0
 BEFORE_OWN_ERRNOS = (1947, 1948)
@@ -13,7 +15,7 @@ BROKEN_FILES_ERRNOS = (1201, 1871, 1872)
 
 
 def follow(sql: Mariadb, theirs: str) -> None:
-    """Start to replicate from the last transaction that both nodes have; raises SqlError.
+    """Start to replicate from the last transaction that both have; raises SqlError, CommandError.
 
     Only for a node whose threads are both stopped and whose received transactions are applied:
     the first thread that starts deletes the relay log.
@@ -27,6 +29,9 @@ def follow(sql: Mariadb, theirs: str) -> None:
         # read. They hold nothing that is needed: what was received is fetched again by GTID.
         sql.do("RESET SLAVE")
         _start(sql, theirs)
+        # That made the files anew, and MariaDB does not sync them: a second power cut would leave
+        # a node that does not know whom to follow.
+        sync_filesystem(Path(str(sql.value("SELECT @@global.datadir"))))
 
 
 def _start(sql: Mariadb, theirs: str) -> None:
