@@ -372,7 +372,7 @@ class SiteServer:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(interval):
                     await self._wake.wait()
-                    # Whoever has woken this is still being answered.
+                    # The push or promote that set this event is still being answered.
                     await asyncio.sleep(AFTER_SECONDS)
 
 

@@ -29,8 +29,8 @@ def follow(sql: Mariadb, theirs: str) -> None:
         # read. They hold nothing that is needed: what was received is fetched again by GTID.
         sql.do("RESET SLAVE")
         _start(sql, theirs)
-        # That made the files anew, and MariaDB does not sync them: a second power cut would leave
-        # a node that does not know whom to follow.
+        # MariaDB has written these files again and does not sync them. After a second power cut
+        # this node would not know which server to follow.
         sync_filesystem(Path(str(sql.value("SELECT @@global.datadir"))))
 
 

@@ -32,7 +32,7 @@ class Disk:
 
     def make(self) -> None:
         """Make an empty one and mount it; raises LabError."""
-        # Each systemd-nspawn has a copy of all mounts: by this, what is unmounted here is so there.
+        # Each systemd-nspawn has a copy of all mounts. A shared mount is unmounted there, too.
         run(["mount", "--bind", str(self._folder), str(self._folder)])
         run(["mount", "--make-shared", str(self._folder)])
         self.top.mkdir()
@@ -71,6 +71,6 @@ class Disk:
         return not self.top.is_mount() and not attached
 
     def remove(self) -> None:
-        """Unmount all that is left of it, whoever still has it open."""
+        """Unmount what is left of it, even where a process still has it open."""
         for mount in (self.top, self._folder):  # of which a host without a disk has none
             run(["umount", "--quiet", "--lazy", str(mount)], check=False)
