@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+import logging
+import threading
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -20,13 +22,16 @@ from shoestring.site.shared import (
     Sharing,
     brake,
     forget,
+    is_about_archive,
     make_places,
     synchronise,
     taking,
 )
 from shoestring.system.agent_socket import ask_peer
 
+LOG = logging.getLogger(__name__)
 SHARE_SECONDS = 2.0
+TURN_SECONDS = 60.0
 TROUBLE_MAX = 300
 Answer = Mapping[str, object]
 
@@ -47,7 +52,7 @@ class SharingDesk:
         self._config = config
         self._node = node
         self._sharing = Sharing(config.site)
-        self._accepted = False
+        self._turn = threading.Lock()
 
     def seen(self) -> SharedSeen:
         """Return how they stand here."""
@@ -86,16 +91,30 @@ class SharingDesk:
             return ask_other("site-share", said.model_dump())
         if ".." in said.path.split("/"):
             raise UsageError("the path leaves the shared folders")
-        if said.take:
-            if said.take not in self._config.nodes:
-                raise UsageError(f"there is no node {said.take!r}")
-            self._once(taking(said.take, self._node, said.path))
-        self._accepted = said.accept_deletes
-        self._once()
+        if said.take and said.take not in self._config.nodes:
+            raise UsageError(f"there is no node {said.take!r}")
+        if not self._turn.acquire(timeout=TURN_SECONDS):
+            raise EngineError(
+                f"a run has carried shared files for over {TURN_SECONDS:g} s",
+                hint="shoestring site shared: how many are behind; then say it again",
+            )
+        try:
+            if said.take:
+                self._once(take=taking(said.take, self._node, said.path))
+            self._once(accepted=said.accept_deletes)
+        finally:
+            self._turn.release()
         return {"conflicts": list(self._sharing.conflicts), "held": self._sharing.held}
 
-    def _once(self, take: list[str] | None = None) -> None:
-        """Carry shared files over, both ways, unless the brake holds; raises EngineError."""
+    def _in_turn(self) -> None:
+        with self._turn:
+            self._once()
+
+    def _once(self, take: Sequence[str] = (), *, accepted: bool = False) -> None:
+        """Carry shared files over, both ways, unless the brake holds; raises EngineError.
+
+        Whoever calls it has its turn: Unison's record does not bear two runs at once.
+        """
         sharing, other = self._sharing, self._config.other(self._node)
         theirs = ask_other("site-shared-look", {})
         looked = {
@@ -103,23 +122,27 @@ class SharingDesk:
             other: Looked(int(theirs["files"]), int(theirs["gone"]), bool(theirs["fresh"])),
         }
         if any(each.fresh for each in looked.values()):
-            forget()
-            ask_other("site-shared-forget", {})
-        sharing.held = "" if self._accepted else brake(looked)
+            self._forget_both()
+        sharing.held = "" if accepted else brake(looked)
         if sharing.held:
             return
-        accepted, self._accepted = self._accepted, False
         try:
-            conflicts = synchronise(
-                sharing.site.shared, other, take or (), all_gone_is_meant=accepted
-            )
+            conflicts = synchronise(sharing.site.shared, other, take, all_gone_is_meant=accepted)
         except EngineError as error:
             if EMPTIED in error.message:
                 sharing.held = "a shared folder was emptied on one node"
                 return
+            if is_about_archive(error):
+                LOG.info("both nodes' records of shared files begin anew: %s", error.message)
+                self._forget_both()
             raise
         sharing.done(conflicts)
         ask_other("site-shared-done", {"conflicts": conflicts[:1000]})
+
+    @staticmethod
+    def _forget_both() -> None:
+        forget()
+        ask_other("site-shared-forget", {})
 
     async def run(self) -> None:
         """Carry shared files over, again and again; the first node of pair.toml does it."""
@@ -131,7 +154,7 @@ class SharingDesk:
         while folders:
             try:
                 if self._node == next(iter(self._config.nodes)):
-                    await asyncio.to_thread(self._once)
+                    await asyncio.to_thread(self._in_turn)
                 else:
                     await asyncio.to_thread(self._sharing.rescan)
             except (OSError, ShoestringError) as error:

@@ -12,6 +12,7 @@ import contextlib
 import json
 import os
 import re
+import secrets
 import shutil
 import time
 from collections.abc import Mapping, Sequence
@@ -39,6 +40,12 @@ BRAKE_LEAST, BRAKE_PART = 50, 0.1
 CONFLICTS_SHOWN = 20
 NOTHING_TO_DO, SKIPPED, FAILED_SOME = 0, 1, 2
 EMPTIED = "completely emptied"
+# One name for all runs: systemd begins no second one, not even when the program that began the
+# first has been replaced meanwhile.
+RUN_UNIT = "shoestring-unison-run"
+# systemd-run ends with 1 also when Unison could not begin or was killed, which is SKIPPED to
+# Unison. What counts is the code below a word that nobody else knows.
+TELL_CODE = 'word=$1; shift; "$@"; echo "$word $?"'
 # The same as packaging/files/shoestring-unison@.service, which answers on the other node.
 CAGE: Mapping[str, str] = {
     "UMask": "0022",
@@ -144,6 +151,15 @@ class Sharing:
         return len(late), max(0.0, time.time() - min(late)) if late else 0.0
 
 
+def is_about_archive(error: EngineError) -> bool:
+    """Tell whether Unison cannot go on with its record of what both sides have (its archive).
+
+    After a power cut the record is on one node alone, or torn; Unison then wants it thrown away on
+    both, and ends so each time until it is.
+    """
+    return "archive" in error.message.lower()
+
+
 def forget() -> None:
     """Have the next run bring both sides together, and delete nothing on either."""
     shutil.rmtree(f"{STATE}/archive", ignore_errors=True)
@@ -197,26 +213,32 @@ def synchronise(
     """Run Unison once; return the paths that it left apart, as both nodes changed them.
 
     Raises EngineError. Links, sockets and the like are no files that visitors send: they stay where
-    they are.
+    they are. An error that speaks of an archive leaves neither node without a way on: `forget`.
 
     take: words for Unison that say which side of which path goes on. all_gone_is_meant: a folder
     that is empty on one side is emptied on the other one too.
     """
     argv = ["unison", str(SHARED), f"ssh://{other}/{SHARED}", "-sshcmd", PIPE]
     argv += ["-batch", "-ui", "text", "-times", "-perms", "0o777", "-links", "false"]
-    # A run that was killed leaves locks; one node alone starts runs, one after the other.
+    # A run that was killed leaves locks. One node alone starts runs, RUN_UNIT is one at a time.
     argv += ["-contactquietly", "-terse", "-log=false", "-ignorelocks"]
     argv += ["-backup", "Name *", "-backuploc", "central", "-maxbackups", "3"]
     argv += ["-backupdir", f"{STATE}/kept"]
     argv += [word for folder in folders for word in ("-path", folder)] if not take else list(take)
     argv += ["-confirmbigdel=false"] if all_gone_is_meant else []
+    word = secrets.token_hex(8)
+    told = ["/bin/sh", "-c", TELL_CODE, "unison", word, *argv]
     try:
-        said = run([*_unit(), *argv], timeout_seconds=RUN_SECONDS + 10, check=False)
+        said = run([*_unit(), *told], timeout_seconds=RUN_SECONDS + 10, check=False)
     except CommandError as error:
         raise EngineError(f"Unison: {error.message}", hint=error.hint) from error
-    if said.code not in (NOTHING_TO_DO, SKIPPED, FAILED_SOME):
-        lines = [line for line in (said.err + said.out).splitlines() if line.strip()]
-        raise EngineError(f"Unison ended with {said.code}: {' / '.join(lines[-3:])[:600]}")
+    text, _, code = said.out.rpartition(f"{word} ")
+    lines = [line for line in (said.err + (text or said.out)).splitlines() if line.strip()]
+    last = " / ".join(lines[-3:])[:600]
+    if not code:
+        raise EngineError(f"Unison did not begin, or was ended: {last}")
+    if int(code) not in (NOTHING_TO_DO, SKIPPED, FAILED_SOME):
+        raise EngineError(f"Unison ended with {int(code)}: {last}")
     return left_apart(said.err + said.out)
 
 
@@ -237,9 +259,9 @@ def _unit() -> list[str]:
     limits = {
         "RuntimeMaxSec": f"{RUN_SECONDS:g}",
         "LogLevelMax": "warning",
-        "SuccessExitStatus": f"{SKIPPED} {FAILED_SOME}",
     }
     argv = ["systemd-run", "--quiet", "--pipe", "--wait", "--collect", "--service-type=exec"]
+    argv += [f"--unit={RUN_UNIT}"]
     argv += [f"--property={k}={v}" for k, v in {**CAGE, **who, **limits}.items()]
     return [*argv, f"--setenv=UNISON={STATE}/archive", f"--setenv=HOME={STATE}"]
 

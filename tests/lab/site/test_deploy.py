@@ -16,7 +16,9 @@ from shoestring.lab.hosts import Host, wait_until
 from shoestring.lab.labs import Lab
 from shoestring.lab.place import LIVE
 from tests.lab.site.words import (
+    UPLOADS,
     WAIT,
+    as_user_of_php,
     get,
     git,
     heads,
@@ -30,7 +32,6 @@ from tests.lab.site.words import (
 pytestmark = pytest.mark.lab
 RELEASES = "/srv/shoestring/releases"
 LINE_MAX = 40  # what visitors keep of a page
-UPLOADS = "/srv/shoestring/shared/uploads"
 INCOMING = "/var/lib/shoestring/site/incoming"
 
 
@@ -183,67 +184,13 @@ def test_a_full_disk_refuses_the_push_and_changes_nothing(
 def test_uploads_outlive_releases_and_are_no_code(
     pair: Lab, alpha: Host, anna: Developer, clone: Path
 ):
-    as_php(alpha, "echo pic > /srv/shoestring/shared/uploads/a.png")
-    as_php(alpha, "echo '<?php echo 1;' > /srv/shoestring/shared/uploads/shell.php")
+    as_user_of_php(alpha, f"echo pic > {UPLOADS}/a.png")
+    as_user_of_php(alpha, f"echo '<?php echo 1;' > {UPLOADS}/shell.php")
     anna.commit(clone, {"public/id": mark("uploads")}, "next")
     assert anna.push(clone).ok
     assert promote(alpha).get("done")
     assert get(alpha, "/uploads/a.png") == "pic\n"
     assert status_of(alpha, "/uploads/shell.php") == "403"
-
-
-def as_php(host: Host, words: str) -> None:
-    """Do something as PHP would: as its user."""
-    host.run(["runuser", "-u", "shoestring-live-php", "--", "sh", "-c", words])
-
-
-def is_there(host: Host, path: str) -> bool:
-    return host.run(["test", "-e", f"/srv/shoestring/shared/uploads/{path}"], check=False).code == 0
-
-
-def test_uploads_are_carried_over_both_ways(pair: Lab, alpha: Host, beta: Host, shoestring):
-    for host, name in ((alpha, "from-alpha"), (beta, "from-beta")):
-        as_php(host, f"mkdir -p {UPLOADS}/{name}.d && echo {name} > {UPLOADS}/{name}.d/file")
-    for host, name in ((beta, "from-alpha"), (alpha, "from-beta")):
-        wait_until(lambda h=host, n=name: is_there(h, f"{n}.d/file"), WAIT, f"{name} is there")
-        assert get(host, f"/uploads/{name}.d/file") == f"{name}\n"
-    as_php(alpha, f"rm -r {UPLOADS}/from-beta.d")
-    wait_until(lambda: not is_there(beta, "from-beta.d"), WAIT, "a deletion is carried over")
-    kept = beta.run(["find", "/var/lib/shoestring-unison/kept"]).out
-    assert "from-beta" in kept, "what was deleted is kept"
-    wait_until(lambda: not site(alpha)["beta"]["shared"]["behind"], WAIT, "nothing is behind")
-    assert "all shared files are on both" in shoestring(alpha, "site", "shared")
-
-
-def test_a_file_that_was_changed_on_both_nodes_is_kept_apart_until_somebody_says(
-    pair: Lab, alpha: Host, beta: Host, shoestring
-):
-    as_php(alpha, f"echo one > {UPLOADS}/both")
-    wait_until(lambda: is_there(beta, "both"), WAIT, "it is on both")
-    alpha.run(["systemctl", "stop", "shoestring-agent"])
-    for host in (alpha, beta):
-        as_php(host, f"echo {host.node} > {UPLOADS}/both")
-    alpha.run(["systemctl", "start", "shoestring-agent"])
-    wait_until(lambda: site(beta).get("alpha", {}).get("shared", {}).get("conflicts"), WAIT, "told")
-    for host in (alpha, beta):
-        assert host.run(["cat", f"{UPLOADS}/both"]).out == f"{host.node}\n"
-    assert "uploads/both" in shoestring(beta, "site", "shared")
-    shoestring(beta, "site", "shared", "--take", "beta", "uploads/both")
-    assert alpha.run(["cat", f"{UPLOADS}/both"]).out == "beta\n"
-    wait_until(lambda: not site(alpha)["alpha"]["shared"]["conflicts"], WAIT, "it is settled")
-
-
-def test_many_deletions_at_once_wait_for_a_word(pair: Lab, alpha: Host, beta: Host, shoestring):
-    as_php(alpha, f"mkdir -p {UPLOADS}/many && cd {UPLOADS}/many && touch $(seq 100)")
-    wait_until(lambda: is_there(beta, "many/100"), WAIT, "they are on both")
-    wait_until(lambda: not site(alpha)["alpha"]["shared"]["behind"], WAIT, "nothing is behind")
-    as_php(beta, f"rm -r {UPLOADS}/many")
-    wait_until(
-        lambda: "SITE-821" in {p["code"] for p in alpha.status().get("problems", [])}, WAIT, "told"
-    )
-    assert is_there(alpha, "many/1")
-    shoestring(alpha, "site", "shared", "--accept-deletes")
-    wait_until(lambda: not is_there(alpha, "many"), WAIT, "they are gone")
 
 
 def test_what_is_live_outlives_the_agents_and_the_sites_program(pair: Lab, alpha: Host):

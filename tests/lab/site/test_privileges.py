@@ -194,6 +194,11 @@ def test_an_upload_is_neither_code_nor_configuration(taken: Lab, path: str, stat
     assert "RUN" not in get(alpha, f"/uploads/{path}").replace("echo 'RUN'", "")
 
 
+def shared_lines(host: Host) -> str:
+    """Return what is said of the shared files: of the last run, some seconds ago."""
+    return host.run(["shoestring", "site", "shared"]).out
+
+
 def test_what_is_no_file_stays_on_its_node_and_is_no_conflict(taken: Lab):
     """PHP can make links as it likes; each run of Unison passes over them."""
     alpha = taken.hosts["alpha"]
@@ -205,9 +210,8 @@ def test_what_is_no_file_stays_on_its_node_and_is_no_conflict(taken: Lab):
         WAIT,
         "a run has carried the file",
     )
-    said = alpha.run(["shoestring", "site", "shared"]).out
-    assert "symbolic links or special files" in said
-    assert "kept apart" not in said
+    wait_until(lambda: "symbolic links or special files" in shared_lines(alpha), WAIT, "told")
+    assert "kept apart" not in shared_lines(alpha)
     assert beta.run(["ls", UPLOADS]).out.split().count("link") == 0
 
 

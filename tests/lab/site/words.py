@@ -11,6 +11,7 @@ from shoestring.lab.labs import Lab
 from shoestring.lab.place import LIVE, STAGING
 
 WAIT = 40.0
+UPLOADS = "/srv/shoestring/shared/uploads"
 REPOSITORY = "/var/lib/shoestring/site/site.git"
 
 
@@ -77,3 +78,8 @@ def mark(text: str) -> str:
 
 
 ADDRESSES = {"live": LIVE, "staging": STAGING}
+
+
+def as_user_of_php(host: Host, words: str) -> None:
+    """Run a shell's words as PHP's user, whose the shared files are."""
+    host.run(["runuser", "-u", "shoestring-live-php", "--", "sh", "-c", words])
