@@ -143,12 +143,17 @@ def databases(lab: Lab) -> Mapping[str, Mapping[str, object]]:
 
 
 def writer(lab: Lab) -> str | None:
-    """Return the node that writes, if exactly one does and both follow each other, in sync."""
+    """Return the node that writes, if exactly one does, and both follow each other, in sync and fit.
+
+    An agent that has just started says for a moment that its node may not take over.
+    """
     found = databases(lab)
     if any(said["io"] != "Yes" or said["sql"] != "Yes" for said in found.values()):
         return None
     writing_now = [node for node, said in found.items() if said["writable"]]
     if len(writing_now) != 1 or not found[writing_now[0]]["in_sync"]:
+        return None
+    if not all(said["fit"] for said in found.values()):
         return None
     return writing_now[0]
 
