@@ -257,6 +257,17 @@ def test_what_is_due(case: Case, expected: list[str]):
     assert case.actions() == expected
 
 
+@pytest.mark.parametrize("writes", [True, False])
+def test_a_connection_that_the_replica_has_left_is_ended_once(writes: bool):
+    health = DatabaseHealth(old_dumps=("192.0.2.12:50001",))
+    memory = SYNCED if not writes else DatabaseMemory()
+    case = Case(writes=writes, memory=memory, health=health)
+    assert case.actions() == ["EndOldDumps"]
+    assert case.first().others == ("192.0.2.12:50001",)
+    memory = replace(memory, tried={"EndOldDumps": NOW - 1})
+    assert Case(writes=writes, memory=memory, health=health).actions() == []
+
+
 def test_the_right_to_write_waits_for_an_address_that_is_on_its_way():
     """Answers that the giving node is still at hold the address up: the taker keeps the right."""
     assert Case(held=False).actions() == ["Release"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from shoestring.database.dumps import left_of
 from shoestring.database.precheck import findings, loss
 from shoestring.database.seed import DUMP_BYTES_MAX, method_for
 from shoestring.database.tables import Table, _between, within
@@ -101,3 +102,27 @@ def test_a_difference_is_a_sentence():
         "s.t: 2 rows differ, key 7-9"
     )
     assert Difference("s.t", "its definition differs").sentence() == "s.t: its definition differs"
+
+
+PEER = ["192.0.2.12", "2001:db8::12"]
+NEWEST = ("192.0.2.12:50002", "Binlog Dump")
+
+
+@pytest.mark.parametrize(
+    ("dumps", "expected"),
+    [
+        ([], ()),
+        ([NEWEST], ()),
+        ([("192.0.2.12:50001", "Binlog Dump"), NEWEST], ("192.0.2.12:50001",)),
+        ([("192.0.2.12:50001", "Killed"), NEWEST], ("192.0.2.12:50001",)),
+        ([("2001:db8::12:50001", "Killed"), NEWEST], ("2001:db8::12:50001",)),
+        # one that ends while no other has come is left to end
+        ([("192.0.2.12:50001", "Killed")], ()),
+        ([NEWEST, ("192.0.2.12:50003", "Killed")], ()),
+        # a stranger who knows the password neither is ended nor ends the peer
+        ([("203.0.113.9:50001", "Killed"), NEWEST], ()),
+        ([NEWEST, ("203.0.113.9:50001", "Binlog Dump")], ()),
+    ],
+)
+def test_a_replica_that_has_dialled_again_frees_its_old_place(dumps, expected):
+    assert left_of(dumps, PEER) == expected

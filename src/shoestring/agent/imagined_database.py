@@ -12,6 +12,7 @@ from shoestring.core.action import (
     AskSegment,
     ClaimAlone,
     CloseWrites,
+    EndOldDumps,
     Fence,
     Follow,
     KeepState,
@@ -105,6 +106,13 @@ def _answer(here: Snapshot, _action: Any, _by_gateway: bool) -> Snapshot:
     return replace(here, claim_answered_at=here.now)
 
 
+def _end_old_dumps(here: Snapshot, _action: Any, _by_gateway: bool) -> Snapshot:
+    health = here.database_health
+    if not isinstance(health, Seen):
+        return here
+    return replace(here, database_health=replace(health, value=replace(health.value, old_dumps=())))
+
+
 _WORK: Mapping[type[Action], Callable[[Snapshot, Any, bool], Snapshot]] = {
     KeepState: _keep,
     Release: _release,
@@ -116,4 +124,5 @@ _WORK: Mapping[type[Action], Callable[[Snapshot, Any, bool], Snapshot]] = {
     AskSegment: _ask,
     ClaimAlone: _claim,
     AnswerClaim: _answer,
+    EndOldDumps: _end_old_dumps,
 }

@@ -160,6 +160,14 @@ class AnswerClaim:
 
 
 @dataclass(frozen=True, slots=True)
+class EndOldDumps:
+    """End connections to the peer's replica whose other side is gone; each as "address:port"."""
+
+    others: tuple[str, ...]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Serve:
     """Have an environment serve what its branch asks for."""
 
@@ -203,6 +211,7 @@ DatabaseAction = (
     | AskSegment
     | ClaimAlone
     | AnswerClaim
+    | EndOldDumps
 )
 VipAction = SetTrackValue | Announce | Receive | HandOver | ReloadKeepalived
 Action = VipAction | DatabaseAction | SiteAction
@@ -216,7 +225,7 @@ _LONG_SECONDS: Mapping[type[Action], float] = {
     KeepLine: 600.0,
     SendKeys: 30.0,
 }
-_OWN_LANE = (Fence, AskSegment, ClaimAlone)
+_OWN_LANE = (Fence, AskSegment, ClaimAlone, EndOldDumps)
 
 
 def resource(action: Action) -> str:

@@ -96,6 +96,8 @@ class DatabaseHealth:
     settings: variables that are not as rendered, as "name = value, not value".
     grants: what the peer's replication account here lacks.
     behind_seconds: age of the writer's heartbeat row as this node has applied it.
+    old_dumps: "address:port" of connections on which this server sends to the peer although the
+    peer has dialled again since.
     """
 
     disk_free_percent: float = 100.0
@@ -108,6 +110,7 @@ class DatabaseHealth:
     grants: str = ""
     verified_wall: float | None = None
     differences: tuple[str, ...] = ()
+    old_dumps: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from shoestring.core.action import (
     ClaimAlone,
     CloseWrites,
     DatabaseAction,
+    EndOldDumps,
     Fence,
     Follow,
     KeepState,
@@ -32,7 +33,7 @@ from shoestring.core.errors import CommandError, EngineError
 from shoestring.core.platform import DEBIAN
 from shoestring.core.seen import Seen
 from shoestring.core.snapshot import ClaimSeen, Silence
-from shoestring.database import clients, ghosts, reserve, state
+from shoestring.database import clients, dumps, ghosts, reserve, state
 from shoestring.database.follow import follow
 from shoestring.database.observe import look
 from shoestring.database.relay import apply_received
@@ -90,6 +91,7 @@ class DatabaseActor:
             timeout_seconds=WORD_SECONDS,
             reserve=reserve.way(config.database),
         )
+        self._peers = [str(a) for a in config.nodes[config.other(node)].address]
         self._loop = asyncio.get_running_loop()
         self._keeping: asyncio.Task[None] | None = None
 
@@ -116,6 +118,8 @@ class DatabaseActor:
                 await self._by_gateway.answer_claim(self._board.database_state.epoch)
             case Open():
                 await self._open_cut(action)
+            case EndOldDumps():
+                await self._blocking(lambda: dumps.end(action.others))
             case _:
                 await self._blocking(lambda: self._to_mariadb(action, decided_at))
         self._board.nudge()
@@ -142,6 +146,7 @@ class DatabaseActor:
                 _close(sql, CLOSE_SECONDS)
             case SemiSync():
                 if action.on:
+                    dumps.free(sql, self._peers)
                     sql.do(f"SET GLOBAL rpl_semi_sync_master_timeout = {SEMI_SYNC_TIMEOUT_MAX}")
                 sql.do(f"SET GLOBAL rpl_semi_sync_master_enabled = {int(action.on)}")
             case Follow():

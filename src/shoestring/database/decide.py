@@ -18,6 +18,7 @@ from shoestring.core.action import (
     AskSegment,
     ClaimAlone,
     CloseWrites,
+    EndOldDumps,
     Fence,
     Follow,
     KeepState,
@@ -84,6 +85,9 @@ def _due(look: Look) -> Iterator[Action]:
     """Yield what is due, most urgent first; a job that is under way is left alone."""
     if look.snapshot.database_busy:
         return
+    health = fresh_health(look)
+    if health is not None and health.old_dumps:
+        yield EndOldDumps(health.old_dumps, f"{look.other} has dialled again")
     if look.settings.writer == "both":
         yield from both.due(look)
         return
@@ -435,7 +439,7 @@ def _limited(look: Look, due: tuple[Action, ...]) -> tuple[tuple[Action, ...], D
     tried = {k: at for k, at in memory.tried.items() if now - at < AGAIN_SECONDS}
     for action in due:
         name = type(action).__name__
-        slow = isinstance(action, Follow | UndoGhosts | Fence | Release)
+        slow = isinstance(action, Follow | UndoGhosts | Fence | Release | EndOldDumps)
         if slow and name in tried:
             continue
         if slow:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from shoestring.config.slices import Database
 from shoestring.core.database import DatabaseHealth
-from shoestring.database import reserve
+from shoestring.database import dumps, reserve
 from shoestring.database.render import REPLICATION_USER, fixed_settings
 from shoestring.system.clock import boot_seconds, wall_seconds
 from shoestring.system.files import free_percent, read_bounded
@@ -78,6 +78,7 @@ class HealthLooker:
             grants=self._grants,
             verified_wall=verified[0],
             differences=verified[1],
+            old_dumps=self._old_dumps(),
         )
 
     def _free(self) -> float:
@@ -126,6 +127,11 @@ class HealthLooker:
             at = self._sql.value("SELECT MAX(at) FROM shoestring.heartbeat")
             return None if at is None else max(0.0, wall_seconds() - float(at))
         return None
+
+    def _old_dumps(self) -> tuple[str, ...]:
+        with contextlib.suppress(SqlError):
+            return dumps.left(self._sql, self._peers)
+        return ()
 
     def _look_deep(self) -> None:
         sql = self._sql

@@ -143,9 +143,9 @@ def databases(lab: Lab) -> Mapping[str, Mapping[str, object]]:
 
 
 def writer(lab: Lab) -> str | None:
-    """Return the node that writes, if exactly one does, and both follow each other, in sync and fit.
+    """Return the node that writes, if exactly one does, and both follow each other, in sync.
 
-    An agent that has just started says for a moment that its node may not take over.
+    Both must be fit, too: an agent that has just started says for a moment that its node is not.
     """
     found = databases(lab)
     if any(said["io"] != "Yes" or said["sql"] != "Yes" for said in found.values()):

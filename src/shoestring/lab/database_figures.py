@@ -13,6 +13,7 @@ from shoestring.lab.figures import Figure
 KILLS = ("mariadb-kill", "power-cut", "cable-cut")
 OUTAGE_MAX = {"mariadb-kill": 1.0, "power-cut": 1.5}
 KILLS_MIN = 60
+WELL_MAX = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +84,9 @@ def _kills(rounds: Sequence[DatabaseRound]) -> Iterator[Figure]:
     same = sum(r.identical and not r.recloned for r in kills)
     name = "identical afterwards, rejoined without a re-clone"
     yield Figure(name, same, "kills", f"{len(kills)}", same == len(kills))
+    slowest = max(r.settle_seconds for r in kills)
+    name = "both are one again and fit, slowest, from the end of the fault"
+    yield Figure(name, slowest, "s", f"{WELL_MAX:g} s or less", slowest <= WELL_MAX)
 
 
 def _outages(rounds: Sequence[DatabaseRound]) -> Iterator[Figure]:

@@ -23,35 +23,36 @@ STATES = sum(1 << state for state in (1, 2, 3, 4, 5, 8, 9, 11))
 HEADER, JUMP_BYTES, RECEIVE_BYTES = 16, 4, 1 << 16
 AT_ONCE = 500
 WAIT_SECONDS = 2.0
+ANY_PORT = -1
 # inet_diag_msg: family, state, timer, retransmissions; then an inet_diag_sockid of 48 bytes.
 ID_AT, ID_BYTES = HEADER + 4, 48
 Network = IPv4Network | IPv6Network
 
 
-def cut(networks: Sequence[Network]) -> int:
+def cut(networks: Sequence[Network], port: int = ANY_PORT) -> int:
     """End every TCP connection whose other side is in one of these; return how many ended.
 
-    Raises OSError: no CAP_NET_ADMIN, or a kernel without sock_diag. A kernel that cannot destroy
-    sockets (no CONFIG_INET_DIAG_DESTROY) ends none.
+    port: the other side's. Raises OSError: no CAP_NET_ADMIN, or a kernel without sock_diag. A
+    kernel that cannot destroy sockets (no CONFIG_INET_DIAG_DESTROY) ends none.
     """
     ended = 0
     with closing(socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_SOCK_DIAG)) as asked:
         asked.bind((0, 0))
         asked.settimeout(WAIT_SECONDS)
         for at in range(0, len(networks), AT_ONCE):
-            program = bytecode(networks[at : at + AT_ONCE])
+            program = bytecode(networks[at : at + AT_ONCE], port)
             for family, found in list(_matching(asked, program)):
                 ended += _destroy(asked, family, found)
     return ended
 
 
-def bytecode(networks: Sequence[Network]) -> bytes:
+def bytecode(networks: Sequence[Network], port: int = ANY_PORT) -> bytes:
     """Return a filter that accepts connections to any of these (inet_diag.h, inet_diag_bc_op).
 
     Each condition that holds is followed by a jump to the end, which accepts; the last that fails
     goes beyond the end, which refuses.
     """
-    conditions = [_condition(network) for network in networks]
+    conditions = [_condition(network, port) for network in networks]
     left = sum(4 + len(condition) + JUMP_BYTES for condition in conditions)
     program = b""
     for number, condition in enumerate(conditions, 1):
@@ -65,9 +66,9 @@ def bytecode(networks: Sequence[Network]) -> bytes:
     return program
 
 
-def _condition(network: Network) -> bytes:
+def _condition(network: Network, port: int) -> bytes:
     family = socket.AF_INET if network.version == 4 else socket.AF_INET6
-    head = struct.pack("=BBxxi", family, network.prefixlen, -1)
+    head = struct.pack("=BBxxi", family, network.prefixlen, port)
     return head + network.network_address.packed
 
 

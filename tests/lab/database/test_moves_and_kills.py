@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import time
+from itertools import pairwise
 
 import pytest
 
 from shoestring.lab.database_drill import (
     databases,
+    fresh_number,
     ids,
     is_identical,
     query,
     run_round,
     settle,
+    through_the_address,
+    writer,
+    writing,
 )
 from shoestring.lab.faults import inflict, power_on
 from shoestring.lab.hosts import Host, wait_until
@@ -24,6 +29,8 @@ from tests.lab.database.words import (
 )
 
 pytestmark = pytest.mark.lab
+WELL_SECONDS = 20.0
+HELD_SECONDS = 0.45  # writers hang up after half a second
 
 
 def test_one_writes_and_the_other_follows(pair: Lab, alpha: Host, beta: Host, shoestring):
@@ -67,6 +74,20 @@ def test_a_dead_writer_costs_no_acknowledged_row(pair: Lab, fault: str, seconds:
     assert done.identical
     assert not done.recloned
     assert done.outage_seconds is not None and done.outage_seconds < seconds
+    assert done.settle_seconds < WELL_SECONDS, "the node that came back follows at once"
+
+
+def test_a_node_that_comes_back_holds_up_nobody(pair: Lab, alpha: Host):
+    """No commit waits for its replica while that one waits for its old connection to end."""
+    with writing(through_the_address(pair, fresh_number())) as ledger:
+        wait_until(lambda: query(alpha, "SELECT COUNT(*) FROM lab.ledger") != "0", WAIT, "rows")
+        killed = time.monotonic()
+        inflict(pair, "mariadb-kill", "alpha")
+        wait_until(lambda: databases(pair).get("beta", {}).get("writable"), WAIT, "beta writes")
+        wait_until(lambda: writer(pair) is not None, WAIT, "both are one again")
+        ledger.end()
+    times = sorted(at for _, at in ledger.acknowledged if at > killed)
+    assert max(b - a for a, b in pairwise(times[1:])) < HELD_SECONDS
 
 
 def test_a_statement_that_runs_long_refuses_the_move(pair: Lab, alpha: Host, shoestring):
