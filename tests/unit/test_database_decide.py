@@ -147,6 +147,14 @@ FULL = DatabaseHealth(probe="waiting for space")
 NO_SPACE = DatabaseHealth(probe="waiting for space", disk_free_percent=0.0)
 
 
+def test_a_process_that_has_just_ended_gives_the_right_away_before_it_is_told():
+    """Ten milliseconds later systemd has said whether it starts again; then there is one event."""
+    just_ended = replace(DEAD, just_ended=True)
+    assert Case(seen=just_ended).actions() == ["KeepState"]
+    assert not Case(seen=just_ended).codes() & {"DB-722", "DB-724"}
+    assert "DB-724" in Case(seen=DEAD).codes()
+
+
 def test_an_agent_that_starts_again_does_not_say_that_its_writer_has_stopped():
     writer = DatabaseMemory(told_role="writer")
     memory, snapshot = Case(seen=Unseen("not asked yet", 0.0), memory=writer).made()

@@ -63,8 +63,9 @@ class ReplicaSeen:
 
 @dataclass(frozen=True, slots=True)
 class DatabaseSeen:
-    """MariaDB as one look finds it; nothing but `process`, `starting`, `detail` if not alive.
+    """MariaDB as one look finds it; if not alive, nothing but `detail` and the three after it.
 
+    just_ended: its process has ended; systemd has not been asked yet whether it starts again.
     semi_sync_waits: how many commits wait for the replica now. domain: the domain of the GTIDs that
     this server gives its own transactions; 0 where one node writes (render.py).
     """
@@ -73,6 +74,7 @@ class DatabaseSeen:
     detail: str = ""
     process: bool = True
     starting: bool = False
+    just_ended: bool = False
     read_only: bool = True
     position: str = ""
     binlog_state: str = ""

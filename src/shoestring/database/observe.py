@@ -53,11 +53,16 @@ class DatabaseObserver:
         peers = [str(a) for a in config.nodes[config.other(node)].address]
         self._health = HealthLooker(config.database, peers)
         self._again = asyncio.Event()
-        self._death = DeathWatch(self._again.set)
+        self._death = DeathWatch(self._process_ended)
+        self._just_ended = False
 
     def nudge(self) -> None:
         """Look again at once."""
         self._again.set()
+
+    def _process_ended(self) -> None:
+        self._just_ended = True
+        self.nudge()
 
     async def run(self) -> None:
         """Look until cancelled."""
@@ -82,12 +87,16 @@ class DatabaseObserver:
 
     async def look(self) -> None:
         """Pin MariaDB as it is now."""
+        just_ended, self._just_ended = self._just_ended, False
         try:
             seen = await asyncio.to_thread(look, self._sql)
         except SqlError as error:
             if error.errno == TOO_MANY_CONNECTIONS:
                 self._board.database = Unseen(str(error), boot_seconds())
                 return
+            if just_ended:
+                # What is to be done does not wait for systemd's word, which takes ten milliseconds.
+                self._pin(DatabaseSeen(False, str(error), process=False, just_ended=True))
             seen = await self._dead(str(error))
         else:
             if not self._death.watching:

@@ -81,6 +81,8 @@ def _alone(look: Look) -> str:
 
 def _server(look: Look, seen: DatabaseSeen) -> Iterator[Event]:
     node = look.node
+    if seen.just_ended:
+        return
     if not seen.alive:
         code = "DB-722" if seen.starting else "DB-724"
         yield Event(code, {"node": node, "why": seen.detail})
