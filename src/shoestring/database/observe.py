@@ -24,6 +24,7 @@ SOON_SECONDS = 0.02
 ANSWER_SECONDS = 0.8
 HEALTH_SECONDS = 1.0
 DEAD_LOOK_SECONDS = 0.2
+ENDED = "its process has ended"
 
 _LOOK = """
 SELECT @@global.read_only AS read_only, @@global.gtid_binlog_pos AS position,
@@ -87,16 +88,16 @@ class DatabaseObserver:
 
     async def look(self) -> None:
         """Pin MariaDB as it is now."""
-        just_ended, self._just_ended = self._just_ended, False
+        if self._just_ended:
+            # What is to be done does not wait for systemd's word, which takes ten milliseconds.
+            self._just_ended = False
+            self._pin(DatabaseSeen(False, ENDED, process=False, just_ended=True))
         try:
             seen = await asyncio.to_thread(look, self._sql)
         except SqlError as error:
             if error.errno == TOO_MANY_CONNECTIONS:
                 self._board.database = Unseen(str(error), boot_seconds())
                 return
-            if just_ended:
-                # What is to be done does not wait for systemd's word, which takes ten milliseconds.
-                self._pin(DatabaseSeen(False, str(error), process=False, just_ended=True))
             seen = await self._dead(str(error))
         else:
             if not self._death.watching:
