@@ -10,6 +10,7 @@ from shoestring.core.guard import Block
 from shoestring.guard import render
 from shoestring.guard.decide import Network, network_of
 from shoestring.system.libnftables import Nftables
+from shoestring.system.nfnetlink import chain_mark
 from shoestring.system.sockets import cut
 
 BATCH = 20_000
@@ -20,7 +21,7 @@ class Kernel:
 
     def __init__(self) -> None:
         self._nft = Nftables()
-        self._mark = ""
+        self._mark = b""
 
     def make(
         self, allowed: Sequence[Network], ports: Sequence[int], blocks: Sequence[Block], now: float
@@ -34,7 +35,10 @@ class Kernel:
         self._nft.load(text + first)
         for at in range(BATCH, len(blocks), BATCH):
             self._nft.load(render.add(blocks[at : at + BATCH], now, fresh=True))
-        self._mark = self._look()
+        try:
+            self._mark = chain_mark(render.TABLE, render.CHAIN)
+        except OSError as error:
+            raise EngineError(f"the table of blocks cannot be looked at: {error}") from error
 
     def bound(self, allowed: Sequence[Network], ports: Sequence[int], connections: int) -> None:
         """Bound the open connections of each source; raises EngineError."""
@@ -50,8 +54,8 @@ class Kernel:
 
     def is_whole(self) -> bool:
         """Tell whether the table is there, as it was made."""
-        with contextlib.suppress(EngineError):
-            return bool(self._mark) and self._look() == self._mark
+        with contextlib.suppress(OSError):
+            return bool(self._mark) and chain_mark(render.TABLE, render.CHAIN) == self._mark
         return False
 
     def remove(self) -> None:
@@ -59,12 +63,7 @@ class Kernel:
         for table in (render.TABLE, render.SHARE_TABLE):
             name = f"{render.FAMILY} {table}"
             self._nft.load(f"table {name}\ndelete table {name}\n")
-        self._mark = ""
-
-    def _look(self) -> str:
-        """Return the table's rules without what counts: terse, so its cost does not grow."""
-        text = self._nft.load(f"list chain {render.FAMILY} {render.TABLE} in")
-        return "\n".join(line.split(" counter ")[0] for line in text.splitlines())
+        self._mark = b""
 
 
 def cut_connections(sources: Sequence[str]) -> None:

@@ -19,6 +19,7 @@ from shoestring.guard.decide import Network, network_of
 from shoestring.guard.formats import compile_format
 
 TABLE = "shoestring_guard"
+CHAIN = "in"
 FAMILY = "inet"
 PRIORITY = -310
 SET_SIZE = 262_144
@@ -70,7 +71,7 @@ table {FAMILY} {TABLE} {{
   set ban6wide {{ type ipv6_addr; flags timeout; size {SET_SIZE}; }}
   set nets4 {{ type ipv4_addr; flags interval, timeout; }}
   set nets6 {{ type ipv6_addr; flags interval, timeout; }}
-  chain in {{
+  chain {CHAIN} {{
     type filter hook prerouting priority {PRIORITY}; policy accept;
     iif lo accept
     ip saddr @allow4 accept

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import statistics
+import time
 from dataclasses import dataclass, field
 
 from shoestring.core.errors import LabError
@@ -15,6 +16,7 @@ from shoestring.system.run import run
 REQUESTS, AT_ONCE = 20_000, 8
 BLOCKS = 100_000
 ONES = 200
+REST_WINDOWS, REST_SECONDS = 9, 5.0
 _RATE = re.compile(r"Requests per second:\s+([\d.]+)")
 # In the guard's own surroundings: one block after the other, as they come, and what each takes.
 _ONE_BY_ONE = f"""
@@ -27,18 +29,26 @@ for n in range({ONES}):
     block = Block(f"192.0.2.{{n}}", now, now + 60, now, "bench", "alpha")
     began = time.perf_counter()
     kernel.block([block], now)
+    blocked = time.perf_counter()
     cut_connections([block.source])
-    print(1e6 * (time.perf_counter() - began))
+    print(1e6 * (time.perf_counter() - began), 1e6 * (time.perf_counter() - blocked))
 """
 
 
 @dataclass(slots=True)
 class Cost:
-    """Requests a second without and with all those blocks, in turns; microseconds of each more."""
+    """Requests a second without and with all those blocks, in turns; microseconds of each more.
+
+    rest_percent: of a core, for a guard that holds them and has nothing to read.
+    buckets: of the kernel's table of connections, which it walks through to find those of a source.
+    """
 
     without: list[float] = field(default_factory=list)
     with_blocks: list[float] = field(default_factory=list)
     one_microseconds: float = 0.0
+    cut_microseconds: float = 0.0
+    rest_percent: float = 0.0
+    buckets: int = 0
 
 
 def cost(lab: Lab, rounds: int = 5) -> Cost:
@@ -55,9 +65,27 @@ def cost(lab: Lab, rounds: int = 5) -> Cost:
         (found.with_blocks if with_blocks else found.without).append(_rate(lab))
     host.run(["shoestring", "guard", "on"], timeout_seconds=30)
     wait_until(lambda: _is_full(host), 20, "the table is there")
-    said = host.run(["/usr/bin/python3", "-c", _ONE_BY_ONE]).out.split()
-    found.one_microseconds = statistics.median(map(float, said))
+    said = [
+        line.split() for line in host.run(["/usr/bin/python3", "-c", _ONE_BY_ONE]).out.splitlines()
+    ]
+    found.one_microseconds = statistics.median(float(one) for one, _ in said)
+    found.cut_microseconds = statistics.median(float(cut) for _, cut in said)
+    buckets = host.run(["sysctl", "-n", "net.ipv4.tcp_ehash_entries"]).out
+    found.buckets = abs(int(buckets))  # negative: shared with the other network namespaces
+    found.rest_percent = _at_rest(host)
     return found
+
+
+def _at_rest(host: Host) -> float:
+    """Return the median of some stretches: in the first ones both nodes still exchange blocks."""
+    words = ["systemctl", "show", "-P", "CPUUsageNSec", "shoestring-guard"]
+    shares = []
+    for _ in range(REST_WINDOWS):
+        before, began = int(host.run(words).out), time.monotonic()
+        time.sleep(REST_SECONDS)
+        used = int(host.run(words).out) - before
+        shares.append(used / 1e7 / (time.monotonic() - began))
+    return statistics.median(shares)
 
 
 def write_blocks(host: Host) -> None:

@@ -79,6 +79,22 @@ def test_a_table_that_somebody_deletes_comes_back_with_its_blocks(
         wait_until(lambda: one.is_blocked_on(alpha), 5, "the table is there again")
 
 
+@pytest.mark.parametrize(
+    "harm",
+    [
+        "flush chain inet shoestring_guard in",
+        "insert rule inet shoestring_guard in counter accept",
+        "chain inet shoestring_guard in { policy drop; }",
+    ],
+)
+def test_rules_that_somebody_changes_come_back(pair: Lab, alpha: Host, harm: str):
+    show = ["nft", "--stateless", "list", "chain", "inet", "shoestring_guard", "in"]
+    before = alpha.run(show).out
+    alpha.run(["nft", harm])
+    assert alpha.run(show).out != before
+    wait_until(lambda: alpha.run(show, check=False).out == before, SECONDS, "as they were")
+
+
 def test_blocks_survive_a_reboot_and_a_node_that_was_away_catches_up(
     pair: Lab, alpha: Host, beta: Host
 ):
