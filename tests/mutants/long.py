@@ -22,7 +22,11 @@ MODULES = tuple(
 )
 # The quick ones first: most mutants end with them.
 STAGES = (
-    ("tests/unit/test_database_decide.py", "tests/unit/test_database_lease.py"),
+    (
+        "tests/unit/test_database_decide.py",
+        "tests/unit/test_database_lease.py",
+        "tests/unit/test_database_standing.py",
+    ),
     ("tests/unit/test_database_role.py", "tests/unit/test_imagine.py", "tests/unit/test_decide.py"),
     ("tests/simulation/test_database.py",),
 )
