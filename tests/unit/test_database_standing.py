@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from shoestring.core.database import DatabaseMemory
+from shoestring.core.database import DatabaseMemory, DatabaseState
 from shoestring.core.seen import Seen
 from shoestring.core.snapshot import VipReport
 from shoestring.database.decide import decide
@@ -144,3 +144,28 @@ def test_a_node_from_which_the_address_was_taken_is_not_believed_any_more(
     memory = replace(memory, vips={"live": taken})
     look = Look(CONFIG, CONFIG.database, memory, memory.database, snapshot)
     assert (look.node_report is not None) is believed
+
+
+@pytest.mark.parametrize(
+    ("case", "expected"),
+    [
+        (Case(state=DatabaseState()), True),
+        (Case(), False),
+        (Case(writes=False), True),
+        (Case(writes=False, peer=replace(LEADER, writable=False)), False),
+        (Case(writes=False, peer=replace(LEADER, state=replace(THEIRS, opened=False))), False),
+        (Case(writes=False, silent=5.0), False),
+    ],
+)
+def test_the_address_follows_a_writer_that_writes(case: Case, expected: bool):
+    assert decide(CONFIG, *case.made()).memory.database.moved is expected
+
+
+def test_a_replica_learns_that_the_writer_has_begun_and_from_this_lease_alone():
+    unopened = replace(THEIRS, opened=False)
+    begun = Case(writes=False, state=unopened, memory=SYNCED)
+    assert begun.first().state == THEIRS
+    older = replace(LEADER, state=replace(THEIRS, epoch=2))
+    assert Case(writes=False, state=unopened, peer=older, memory=SYNCED).actions() == []
+    another = replace(FOLLOWER, state=replace(THEIRS, writer="alpha"))
+    assert Case(writes=False, state=unopened, peer=another, memory=SYNCED).actions() == []
