@@ -10,8 +10,6 @@ import pytest
 from shoestring.database.look import GATEWAY_KNOWN_SECONDS
 from shoestring.lab.database_drill import (
     fresh_number,
-    ids,
-    is_identical,
     on_the_host,
     query,
     settle,
@@ -23,7 +21,7 @@ from shoestring.lab.hosts import Host, wait_until
 from shoestring.lab.labs import Lab
 from shoestring.lab.place import LIVE
 from shoestring.vip.checks import GATEWAY_SECONDS
-from tests.lab.database.words import WAIT, imagined, query_fails, wait_for
+from tests.lab.database.words import WAIT, imagined, query_fails, rows_on_both, wait_for
 
 pytestmark = pytest.mark.lab
 SEMI_SYNC_SECONDS = 10.0
@@ -46,12 +44,11 @@ def test_a_writer_that_is_cut_off_stops_before_semi_sync_gives_up(pair: Lab, alp
         outside.end()
         inside.end()
     settle(pair)
-    rows = ids(pair.hosts["alpha"]) & ids(pair.hosts["beta"])
+    rows = rows_on_both(pair)
     assert [at - cut for _, at in inside.acknowledged if at > cut + 0.1] == []
     assert max(at for _, at in outside.acknowledged) > cut + 5, "the other side goes on"
     for ledger in (outside, inside):
         assert {row for row, _ in ledger.acknowledged} <= rows
-    assert is_identical(pair)
 
 
 def test_cut_from_each_other_alone_the_holder_goes_on_and_the_other_never_writes(
@@ -80,10 +77,9 @@ def test_cut_from_each_other_alone_the_holder_goes_on_and_the_other_never_writes
     assert there.acknowledged == []
     assert max(at for _, at in here.acknowledged) > cut + SEMI_SYNC_SECONDS
     settle(pair)
-    rows = ids(pair.hosts["alpha"]) & ids(pair.hosts["beta"])
+    rows = rows_on_both(pair)
     for ledger in (outside, here):
         assert {row for row, _ in ledger.acknowledged} <= rows
-    assert is_identical(pair)
 
 
 def test_without_any_gateway_the_holder_goes_on_and_the_other_never_writes(
@@ -111,8 +107,7 @@ def test_without_any_gateway_the_holder_goes_on_and_the_other_never_writes(
     assert there.acknowledged == []
     assert max(at for _, at in here.acknowledged) > cut + SEMI_SYNC_SECONDS
     settle(pair)
-    assert {row for row, _ in here.acknowledged} <= ids(alpha) & ids(beta)
-    assert is_identical(pair)
+    assert {row for row, _ in here.acknowledged} <= rows_on_both(pair)
 
 
 def test_a_switch_that_dies_stops_the_writer_and_makes_no_second_one(
@@ -137,8 +132,7 @@ def test_a_switch_that_dies_stops_the_writer_and_makes_no_second_one(
     assert there.acknowledged == []
     assert [at - cut for _, at in here.acknowledged if at > cut + 0.1] == []
     settle(pair)
-    assert {row for row, _ in here.acknowledged} <= ids(alpha) & ids(beta)
-    assert is_identical(pair)
+    assert {row for row, _ in here.acknowledged} <= rows_on_both(pair)
 
 
 def test_cut_apart_while_the_writers_agent_is_hung_the_old_writer_answers_nothing_more(
@@ -165,10 +159,9 @@ def test_cut_apart_while_the_writers_agent_is_hung_the_old_writer_answers_nothin
     assert [at - cut for _, at in here.acknowledged if at > cut + 0.1] == []
     assert max(at for _, at in there.acknowledged) > cut + SEMI_SYNC_SECONDS
     settle(pair)
-    rows = ids(pair.hosts["alpha"]) & ids(pair.hosts["beta"])
+    rows = rows_on_both(pair)
     for ledger in (outside, here, there):
         assert {row for row, _ in ledger.acknowledged} <= rows
-    assert is_identical(pair)
 
 
 @pytest.mark.parametrize(("fault", "node"), [("one-way", "beta"), ("one-way", "alpha")])
@@ -185,8 +178,7 @@ def test_a_cut_of_one_direction_ends_with_one_writer(
         outside.end()
     assert longest_pause([at for _, at in outside.acknowledged if at > cut - 1], cut + 19) < 6
     settle(pair)
-    assert {row for row, _ in outside.acknowledged} <= ids(alpha) & ids(beta)
-    assert is_identical(pair)
+    assert {row for row, _ in outside.acknowledged} <= rows_on_both(pair)
 
 
 def test_a_writer_that_is_deaf_is_replaced_though_its_adverts_outlive_its_reports(
@@ -202,8 +194,7 @@ def test_a_writer_that_is_deaf_is_replaced_though_its_adverts_outlive_its_report
         outside.end()
     assert longest_pause([at for _, at in outside.acknowledged if at > cut - 1], cut + 11) < 8
     settle(pair)
-    assert {row for row, _ in outside.acknowledged} <= ids(alpha) & ids(beta)
-    assert is_identical(pair)
+    assert {row for row, _ in outside.acknowledged} <= rows_on_both(pair)
 
 
 def longest_pause(answered: list[float], until: float) -> float:

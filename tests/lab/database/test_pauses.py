@@ -8,8 +8,6 @@ import pytest
 
 from shoestring.lab.database_drill import (
     fresh_number,
-    ids,
-    is_identical,
     on_the_host,
     query,
     settle,
@@ -20,7 +18,7 @@ from shoestring.lab.database_drill import (
 from shoestring.lab.faults import inflict, plug_cable
 from shoestring.lab.hosts import Host, wait_until
 from shoestring.lab.labs import Lab
-from tests.lab.database.words import WAIT
+from tests.lab.database.words import WAIT, rows_on_both
 
 pytestmark = pytest.mark.lab
 
@@ -44,10 +42,9 @@ def test_a_writer_whose_machine_was_paused_loses_nothing_and_comes_back_by_itsel
         inside.end()
     wait_until(lambda: writer(pair) is not None, 60, "both are one again, without an operator")
     settle(pair)
-    rows = ids(pair.hosts["alpha"]) & ids(pair.hosts["beta"])
+    rows = rows_on_both(pair)
     for ledger in (outside, inside):
         assert {row for row, _ in ledger.acknowledged} <= rows
-    assert is_identical(pair)
 
 
 @pytest.mark.parametrize("out", [0.5, 2.0, 3.5, 5.0])
@@ -67,10 +64,9 @@ def test_a_cable_that_is_plugged_in_again_costs_nothing(pair: Lab, node: str, ou
         inside.end()
     wait_until(lambda: writer(pair) is not None, 60, "both are one again, with nobody's help")
     settle(pair)
-    rows = ids(pair.hosts["alpha"]) & ids(pair.hosts["beta"])
+    rows = rows_on_both(pair)
     for ledger in (outside, inside):
         assert {row for row, _ in ledger.acknowledged} <= rows
-    assert is_identical(pair)
 
 
 def test_commits_wait_while_the_agent_is_dead_and_the_replica_is_gone(
@@ -94,4 +90,4 @@ def test_commits_wait_while_the_agent_is_dead_and_the_replica_is_gone(
     assert [at for at in answered if 1 < at < 15] == []
     assert answered[-1] > 15
     settle(pair)
-    assert {row for row, _ in here.acknowledged} <= ids(alpha) & ids(beta)
+    assert {row for row, _ in here.acknowledged} <= rows_on_both(pair)

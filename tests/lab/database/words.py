@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 
-from shoestring.lab.database_drill import (
-    query,
-)
+from shoestring.lab.database_drill import ids, is_identical, query
 from shoestring.lab.hosts import Host, wait_until
+from shoestring.lab.labs import Lab
 
 WAIT = 20.0
 
@@ -22,6 +21,12 @@ def wait_for(host: Host, code: str) -> None:
 
 def wait_without(host: Host, code: str) -> None:
     wait_until(lambda: code not in codes(host), WAIT, f"{host.node} says {code} no longer")
+
+
+def rows_on_both(pair: Lab) -> set[int]:
+    """Return the rows that both have, once they are equal: one may still apply what it received."""
+    assert is_identical(pair)
+    return ids(pair.hosts["alpha"]) & ids(pair.hosts["beta"])
 
 
 def caught_up(alpha: Host, beta: Host) -> None:
