@@ -32,7 +32,7 @@ from shoestring.core.decision import Decision, Memory
 from shoestring.core.event import Event
 from shoestring.core.snapshot import PromoteRequest, RejoinRequest, Snapshot
 from shoestring.database import both
-from shoestring.database.fitness import fitness, fresh_health, unfit
+from shoestring.database.fitness import FULL_PERCENT, fitness, fresh_health, unfit
 from shoestring.database.look import Look
 from shoestring.database.report import rejoin_refusal, role, silent_refusal
 from shoestring.database.standing import (
@@ -54,7 +54,6 @@ ASK_AGAIN_SECONDS = 0.5
 AGAIN_SECONDS = 5.0
 HOME_SECONDS = 25.0
 WAITED_SECONDS = 3.5
-FULL_PERCENT = 0.1
 FATAL_IO = (1236, 1593)
 
 

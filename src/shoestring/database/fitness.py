@@ -8,6 +8,7 @@ from shoestring.database.look import Look
 
 UNFIT = 100
 DISK = 30
+FULL_PERCENT = 0.1
 PROBE_FRESH_SECONDS = 10.0
 UNFIT_SECONDS = 5.0
 

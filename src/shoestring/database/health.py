@@ -10,6 +10,7 @@ from pathlib import Path
 from shoestring.config.slices import Database
 from shoestring.core.database import DatabaseHealth
 from shoestring.database import dumps, reserve
+from shoestring.database.fitness import FULL_PERCENT
 from shoestring.database.render import REPLICATION_USER, fixed_settings
 from shoestring.system.clock import boot_seconds, wall_seconds
 from shoestring.system.files import free_percent, read_bounded
@@ -88,7 +89,9 @@ class HealthLooker:
             return 100.0
 
     def _probe(self) -> str:
-        """Write the heartbeat row; two failures in a row count, and being full of guests never.
+        """Write the heartbeat row; two failures in a row count, on a full disk the first one does.
+
+        Being full of guests never counts.
 
         A commit that waits for the other node is no fault either: the agent decides how long. No
         probe is added to those that wait, or each would keep one more connection.
@@ -104,7 +107,9 @@ class HealthLooker:
                 self._make_table()
                 return ""
             self._failed += 1
-            return str(error) if self._failed >= PROBE_FAILS else ""
+            # A full disk explains the first failure; what else there is may pass.
+            enough = self._failed >= PROBE_FAILS or self._free() < FULL_PERCENT
+            return str(error) if enough else ""
         self._failed = 0
         return ""
 
