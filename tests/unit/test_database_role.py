@@ -49,6 +49,9 @@ def test_it_waits_for_a_node_that_is_taking_over_and_not_for_ever():
     given = replace(MINE, epoch=5, writer="beta")
     assert role(given, taking, 1.0) == "wait"
     assert role(given, taking, 61.0) == "MASTER"
+    not_yet = replace(taking.state, epoch=4)
+    assert role(given, replace(taking, state=not_yet), 1.0) == "wait"
+    assert role(replace(MINE, epoch=6), replace(taking, state=not_yet), 1.0) == "MASTER"
 
 
 def test_silence_is_waited_for_shortly_and_by_a_fenced_node_for_ever():

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
+from shoestring.core.action import Open
 from shoestring.core.database import DatabaseMemory, DatabaseState
 from shoestring.core.seen import Seen
-from shoestring.core.snapshot import VipReport
+from shoestring.core.snapshot import PromoteRequest, VipReport
 from shoestring.database.decide import decide
 from shoestring.database.fitness import UNFIT, UNFIT_SECONDS
 from shoestring.database.look import Look
@@ -21,6 +22,7 @@ from tests.unit.test_database_decide import (
     LINK,
     NOW,
     REPLICA,
+    STATE,
     SYNCED,
     THEIRS,
     WRITER,
@@ -144,6 +146,25 @@ def test_a_node_from_which_the_address_was_taken_is_not_believed_any_more(
     memory = replace(memory, vips={"live": taken})
     look = Look(CONFIG, CONFIG.database, memory, memory.database, snapshot)
     assert (look.node_report is not None) is believed
+
+
+@pytest.mark.parametrize(("complete", "accepted"), [(True, False), (False, True)])
+def test_a_torn_relay_log_holds_up_no_operator_who_has_accepted_the_loss(
+    complete: bool, accepted: bool
+):
+    state = replace(STATE, alone=True, opened=False, complete=complete)
+    opening = Case(seen=REPLICA, silent=5.0, held=True, state=state).first()
+    assert isinstance(opening, Open)
+    assert opening.loss_accepted is accepted
+
+
+def test_an_operator_has_a_node_try_again_that_could_not_begin():
+    state = replace(STATE, declined=STATE.epoch, opened=False)
+    asked = (PromoteRequest("1", True),)
+    kept = Case(seen=REPLICA, silent=5.0, state=state, requests=asked).first().state
+    assert kept == replace(state, declined=0, complete=False, alone=True)
+    kept = Case(silent=5.0, requests=asked).first().state
+    assert kept == replace(STATE, alone=True)
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,7 @@ ASK_SECONDS = 20.0
 LOOK_SECONDS = 1.0
 BUSY_SECONDS_MAX = 60.0
 WORD_SECONDS = 30.0
-REJOIN_SECONDS = 120.0
+REJOIN_SECONDS, PROMOTE_SECONDS = 120.0, 15.0
 FOLLOWS_SECONDS = 1.5
 LOOK_AGAIN_SECONDS = 0.2
 ASK_AGAIN_SECONDS = 6.0
@@ -261,8 +261,9 @@ class DatabaseDesk:
         return await self._promote(word)
 
     async def _promote(self, word: PromoteWord) -> Answer:
+        """Give this node the right to write; answer when it writes, or say why not."""
         if self._board.database_state.writer == self._node and not word.accept_loss:
-            return {"done": True, "sentence": f"{self._node} has the right to write already"}
+            return await self._once_it_writes(0.0)
         request = PromoteRequest(secrets.token_hex(8), word.accept_loss)
         peer = self._board.peer
         theirs = peer.value.database if isinstance(peer, Seen) else None
@@ -279,9 +280,28 @@ class DatabaseDesk:
                 hint=f"if the other node is lost: shoestring database promote {self._node} "
                 "--accept-loss",
             )
+        began = boot_seconds()
         self._loop.ask(request)
         self._loop.forget(request)
-        return {"done": True, "sentence": f"{self._node} takes the right to write"}
+        return await self._once_it_writes(began)
+
+    async def _once_it_writes(self, asked_at: float) -> Answer:
+        until = boot_seconds() + PROMOTE_SECONDS
+        while boot_seconds() < until:
+            if self._writes_since(asked_at):
+                return {"done": True, "sentence": f"{self._node} writes"}
+            await asyncio.sleep(LOOK_AGAIN_SECONDS)
+        why = self._what_stops() or "it may still apply what it had received"
+        raise EngineError(
+            f"{self._node} does not write after {PROMOTE_SECONDS:g} s: {why}",
+            hint="shoestring database status",
+        )
+
+    def _writes_since(self, asked_at: float) -> bool:
+        seen = self._board.database
+        if self._board.database_state.writer != self._node or not isinstance(seen, Seen):
+            return False
+        return seen.at > asked_at and seen.value.alive and not seen.value.read_only
 
     @verb("database-rejoin", by=(ROOT, PEER))
     async def _rejoin(self) -> Answer:

@@ -82,7 +82,8 @@ class Open:
     """Begin to write: apply what was received (in the order that loses nothing), read_only off.
 
     until: wait for this position of a writer that stopped in order, else all that was received,
-    with the dead writer's link cut first. seconds: how long the first may take.
+    with the dead writer's link cut first. seconds: how long the first may take. loss_accepted: an
+    operator has said that what is missing is lost; what a power cut has torn holds up nothing.
     """
 
     until: str
@@ -90,6 +91,7 @@ class Open:
     seconds: float
     state: DatabaseState
     reason: str
+    loss_accepted: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -201,9 +201,11 @@ class DatabaseActor:
         sql.renew()
         try:
             apply_received(sql, until=action.until, cut=action.cut_link, seconds=action.seconds)
-        except EngineError:
-            self._keep(replace(self._board.database_state, declined=action.state.epoch))
-            raise
+        except (EngineError, CommandError) as error:
+            if not (action.loss_accepted and isinstance(error, CommandError)):
+                self._keep(replace(self._board.database_state, declined=action.state.epoch))
+                raise
+            LOG.warning("the rest of the relay log is lost, as was accepted: %s", error.message)
         self._keep(action.state)
         sql.do("SET GLOBAL read_only = 0")
         clients.run_events(sql)

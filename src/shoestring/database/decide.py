@@ -131,7 +131,10 @@ def _asked(look: Look) -> Iterator[Action]:
             )
             yield KeepState(state, "asked by the operator")
         elif isinstance(request, PromoteRequest):
-            yield KeepState(replace(look.state, alone=True, fenced=False), "asked by the operator")
+            kept = replace(look.state, alone=True, fenced=False)
+            if kept.declined == kept.epoch:  # it could not begin without what is lost
+                kept = replace(kept, declined=0, complete=False)
+            yield KeepState(kept, "asked by the operator")
         if (
             isinstance(request, RejoinRequest)
             and not rejoin_refusal(look)
@@ -290,6 +293,7 @@ def _writer_closed(look: Look, seen: DatabaseSeen, peer: DatabaseReport | None) 
         seconds=look.settings.move_wait_seconds,
         state=replace(state, opened=True, released="", fenced=False),
         reason="it has the right to write",
+        loss_accepted=state.alone and not state.complete,
     )
 
 
