@@ -17,7 +17,7 @@ def quiet(_line: str) -> None:
     """Tell nobody."""
 
 
-def removed_afterwards(name: str, kind: type[Lab] = Lab) -> Iterator[Lab]:
+def removed_afterwards(name: str, kind: Callable[[str], Lab] = Lab) -> Iterator[Lab]:
     assert os.geteuid() == 0, "the lab's tests need root"
     lab = kind(name)
     try:
