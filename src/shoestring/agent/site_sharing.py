@@ -113,7 +113,7 @@ class SharingDesk:
     def _once(self, take: Sequence[str] = (), *, accepted: bool = False) -> None:
         """Carry shared files over, both ways, unless the brake holds; raises EngineError.
 
-        Whoever calls it has its turn: Unison's record does not bear two runs at once.
+        The caller holds the turn: two runs at once would spoil Unison's record.
         """
         sharing, other = self._sharing, self._config.other(self._node)
         theirs = ask_other("site-shared-look", {})
@@ -133,7 +133,10 @@ class SharingDesk:
                 sharing.held = "a shared folder was emptied on one node"
                 return
             if is_about_archive(error):
-                LOG.info("both nodes' records of shared files begin anew: %s", error.message)
+                LOG.info(
+                    "Unison makes the records of shared files again on both nodes: %s",
+                    error.message,
+                )
                 self._forget_both()
             raise
         sharing.done(conflicts)

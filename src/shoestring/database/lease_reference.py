@@ -94,7 +94,7 @@ class Heard:
     gateway: bool = True
     fit: bool = True
     epoch: int = 3
-    other_writes: bool | None = None
+    other_writes: bool = False
     silence: Silence | None = None
     claim: ClaimSeen | None = None
 

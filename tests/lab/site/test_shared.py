@@ -123,7 +123,7 @@ def test_a_run_that_cannot_begin_is_not_taken_for_one_that_carried(
     pair: Lab, alpha: Host, beta: Host, held_run: None
 ):
     as_user_of_php(alpha, f"echo x > {UPLOADS}/waits")
-    wait_until(lambda: site(alpha)["alpha"]["shared"]["trouble"], WAIT, "it is told")
+    wait_until(lambda: site(alpha)["alpha"]["shared"]["trouble"], WAIT, "the status says why")
     assert site(alpha)["alpha"]["shared"]["behind"] == 1
     assert not is_there(beta, "waits")
     alpha.run(["systemctl", "stop", RUN_UNIT])
