@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from shoestring.core.errors import EngineError
 from shoestring.show.site import cell, history_lines, preview_lines, shared_lines, site_lines
-from shoestring.site.shared import left_apart
+from shoestring.site.shared import is_about_archive, left_apart
 
 SOURCE, NEXT = "a" * 40, "b" * 40
 
@@ -87,3 +88,18 @@ def test_of_what_unison_skips_only_what_both_changed_is_told():
         "  skipped: uploads/a (1).jpg (contents changed on both sides)\n"
     )
     assert left_apart(said) == ["uploads/a (1).jpg"]
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ("Please delete archive files as appropriate / or with -ignorearchives flag.", True),
+        ("/var/lib/shoestring-unison/archive/tm0: No such file or directory", True),
+        ("New archives are not identical.", True),
+        ("but expected / I will delete the old archive and start from scratch.", True),
+        ("Lost connection with the server / uploads/archive/a.png", False),
+        ("uploads/my-archive: Permission denied", False),
+    ],
+)
+def test_a_visitor_s_folder_called_archive_is_not_unison_s_record(said: str, expected: bool):
+    assert is_about_archive(EngineError(f"Unison ended with 3: {said}")) is expected

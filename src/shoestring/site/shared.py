@@ -69,6 +69,11 @@ CAGE: Mapping[str, str] = {
     "SystemCallArchitectures": "native",
     "KeyringMode": "private",
 }
+# Its own words (update.ml) and its own folder; not every path of a visitor that says "archive".
+_ARCHIVE = re.compile(
+    rf"{STATE}/archive/|-ignorearchives|[Aa]rchive files?\b|[Aa]rchives are not identical"
+    r"|'Archive for root |delete the old archive"
+)
 _CONFLICT = re.compile(
     r"^\s*skipped:\s+(?!.* (?:is a symbolic link|has unknown file type)\)$)"
     r"(.*?)(?:\s+\([^()]*\))?$",
@@ -157,7 +162,7 @@ def is_about_archive(error: EngineError) -> bool:
     After a power cut the record is on one node alone, or torn; Unison then wants it thrown away on
     both, and ends so each time until it is.
     """
-    return "archive" in error.message.lower()
+    return _ARCHIVE.search(error.message) is not None
 
 
 def forget() -> None:
